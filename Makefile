@@ -1,0 +1,119 @@
+# gowsgi: what can be made. "make help" lists it.
+#
+# PYTHON names the CPython (3.9 to 3.13, with a shared library) that is built
+# against: make PYTHON=/usr/bin/python3.12
+PYTHON ?= /usr/bin/python3
+DEBUG_PYTHON ?= /usr/bin/python3.11-dbg
+FUZZTIME ?= 20s
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Debian's names. A Python of its own (/usr/bin) brings the headers as a package;
+# any other must have them already, which embed/pkgconfig/choose checks.
+HEADERS := $(patsubst /usr/bin/%,%-dev,$(filter /usr/bin/%,$(filter-out %-dbg,$(PYTHON)))) \
+	$(patsubst /usr/bin/%,lib%,$(filter /usr/bin/%-dbg,$(PYTHON)))
+BUILD_PACKAGES := gcc libc6-dev pkg-config $(HEADERS)
+TEST_PACKAGES := python3-dev python3-dbg libpython3-dbg python3-flask python3-django \
+	python3-requests black flake8 clang-format shellcheck gdb wrk curl
+BENCH_PACKAGES := gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
+	libapache2-mod-wsgi-py3 python3-flask python3-django wrk
+
+# Every command that compiles C runs in the environment chosen for PYTHON.
+EMBED = chosen="$$(embed/pkgconfig/choose $(PYTHON))"; eval "$$chosen";
+# Packages without C, and so without any Python: seconds, on any machine.
+PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./environ ./wsgi/... ./workers ./embed/channel)
+
+.DEFAULT_GOAL := build
+.PHONY: help build run check fmt vet unit test all race asan leak e2e matrix \
+	lint lint-go lint-c lint-py lint-sh pyapps fuzz bench clean \
+	need-build need-test need-bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: need-build ## build bin/gowsgi against PYTHON
+	@$(EMBED) go build -o bin/gowsgi -ldflags "$$GOWSGI_LDFLAGS -X=main.version=$(VERSION)" ./cmd/gowsgi
+
+run: build ## serve the demonstration application on 127.0.0.1:5000
+	@exec bin/gowsgi -b 127.0.0.1:5000 --chdir pyapps demo:application
+
+check: fmt vet unit ## formatting, vet and the tests that need no Python: seconds
+
+fmt: ## say which Go files gofmt -s would change
+	@changed=$$(gofmt -s -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	  [[ -z $$changed ]] || { printf 'gofmt -s -w %s\n' $$changed; exit 1; }
+
+vet: ## go vet without C
+	@CGO_ENABLED=0 go vet $(PURE)
+
+unit: ## tests of the packages without C
+	@CGO_ENABLED=0 go test $(PURE)
+
+test: need-build need-test check lint all pyapps asan matrix ## every test, below ten minutes on two cores
+
+all: build ## go test of every package, the end-to-end tests with them
+	@$(EMBED) GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -timeout 8m ./...
+
+race: need-build ## the Go parts under the race detector
+	@$(EMBED) go test -race ./environ ./wsgi/... ./workers ./embed/channel ./cmd/...
+
+asan: need-build ## embed, its C included, under AddressSanitizer
+	@$(EMBED) ASAN_OPTIONS=detect_leaks=0:handle_segv=0 go test -asan ./embed
+
+leak: PYTHON := $(DEBUG_PYTHON)
+leak: need-test ## embed under a debug CPython, which counts references
+	@$(EMBED) go test -count=1 -v -run 'Leak|Reference' ./embed
+
+e2e: build ## what only the whole program can show
+	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -count=1 ./tests/...
+
+matrix: need-build ## embed's tests and a smoke test with every CPython found
+	@.ci/matrix
+
+lint: lint-go lint-c lint-py lint-sh ## every linter Debian and Go bring
+
+lint-go: need-build ## gofmt and vet; golangci-lint too where it is installed
+	@$(MAKE) fmt
+	@$(EMBED) go vet ./...
+	@if command -v golangci-lint >/dev/null; then $(EMBED) golangci-lint run ./...; fi
+
+lint-c: ## clang-format
+	@files=$$(git ls-files --cached --others --exclude-standard '*.c' '*.h'); \
+	  [[ -z $$files ]] || clang-format --dry-run -Werror $$files
+
+lint-py: ## black and flake8, Debian's
+	@/usr/bin/black --quiet --check --diff --line-length 88 pyapps tests .ci
+	@/usr/bin/flake8 pyapps tests .ci
+
+lint-sh: ## shellcheck on every shell script
+	@for file in $$(git ls-files --cached --others --exclude-standard); do \
+	  if [[ -f $$file ]] && head -c 64 "$$file" | grep -aqE '^#!.*[ /](ba)?sh$$'; then \
+	    shellcheck "$$file"; fi; done
+
+pyapps: ## the applications' own tests
+	@cd pyapps && /usr/bin/python3 -m unittest discover -p 'test_*.py' -t . -s .
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@for package in $(PURE); do \
+	  for target in $$(CGO_ENABLED=0 go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; done
+
+bench: build need-bench ## gowsgi beside Debian's WSGI servers, interleaved
+	@/usr/bin/python3 tests/bench
+
+clean: ## remove what was built
+	@rm -rf bin build
+
+need-build:
+	@.ci/need $(BUILD_PACKAGES)
+
+need-test:
+	@.ci/need $(TEST_PACKAGES)
+
+need-bench:
+	@.ci/need $(BENCH_PACKAGES)

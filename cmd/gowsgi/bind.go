@@ -1,0 +1,365 @@
+package main
+
+// Where to listen: reading addresses, opening sockets, and saying who is in the
+// way when one cannot be opened.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Bind is one address to listen on: exactly one of TCP, a unix socket, or a
+// listening socket inherited as a descriptor.
+type Bind struct {
+	// Host is a name or an address without brackets; empty means every address,
+	// IPv6 and IPv4 alike. Used when Path is empty and FD is 0.
+	Host string
+	Port int // 0: the kernel picks one
+	// Path of a unix socket; a leading @ means Linux's abstract names.
+	Path string
+	FD   int // 3 or more
+}
+
+// String gives the address as log lines show it: http://127.0.0.1:5000,
+// unix:/run/site.sock, fd://3.
+func (b Bind) String() string {
+	switch {
+	case b.FD != 0:
+		return "fd://" + strconv.Itoa(b.FD)
+	case b.Path != "":
+		return "unix:" + b.Path
+	}
+	host := b.Host
+	if host == "" {
+		host = "::"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(b.Port))
+}
+
+// bindOf is the address a listener turned out to have: the port the kernel
+// picked, the address behind a descriptor.
+func bindOf(listener net.Listener) Bind {
+	switch address := listener.Addr().(type) {
+	case *net.TCPAddr:
+		host := address.IP.String()
+		if address.Zone != "" {
+			host += "%" + address.Zone
+		}
+		return Bind{Host: host, Port: address.Port}
+	case *net.UnixAddr:
+		return Bind{Path: address.Name}
+	default:
+		return Bind{Host: address.String()}
+	}
+}
+
+// longestUnixPath is what fits into sockaddr_un with its final NUL, see unix(7).
+const longestUnixPath = 107
+
+const bindForms = "want HOST:PORT, [V6]:PORT, :PORT, unix:PATH or fd://N"
+
+// parseBind reads one address.
+func parseBind(text string) (Bind, error) {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		return parseUnixPath(path)
+	}
+	if number, ok := strings.CutPrefix(text, "fd://"); ok {
+		fd, err := parseNumber(number, 3, 1<<20)
+		if err != nil {
+			return Bind{}, fmt.Errorf("descriptor %w", err)
+		}
+		return Bind{FD: fd}, nil
+	}
+	if strings.Contains(text, "/") {
+		return Bind{}, errors.New("not an address to listen on (" + bindForms + ")")
+	}
+	return parseHostPort(text)
+}
+
+func parseUnixPath(path string) (Bind, error) {
+	// unix:///run/x is the same path written as a URL.
+	if rest, ok := strings.CutPrefix(path, "//"); ok {
+		path = rest
+	}
+	switch {
+	case path == "" || path == "@":
+		return Bind{}, errors.New("no path (want unix:PATH)")
+	case strings.ContainsRune(path, 0):
+		return Bind{}, errors.New("holds a NUL byte")
+	case len(path) > longestUnixPath:
+		return Bind{}, fmt.Errorf("the path is %d bytes long (want at most %d)", len(path), longestUnixPath)
+	}
+	return Bind{Path: path}, nil
+}
+
+func parseHostPort(text string) (Bind, error) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		if _, notNumber := strconv.Atoi(text); notNumber == nil {
+			return Bind{}, fmt.Errorf("no host; did you mean \"127.0.0.1:%s\" or \":%s\"?", text, text)
+		}
+		if strings.Count(text, ":") > 1 && !strings.Contains(text, "[") {
+			return Bind{}, errors.New("an IPv6 address needs brackets (want [V6]:PORT)")
+		}
+		if !strings.Contains(text, ":") {
+			return Bind{}, errors.New("no port (" + bindForms + ")")
+		}
+		return Bind{}, errors.New("not an address to listen on (" + bindForms + ")")
+	}
+	number, err := parseNumber(port, 0, 65535)
+	if err != nil {
+		return Bind{}, fmt.Errorf("port %w", err)
+	}
+	if strings.HasPrefix(text, "[") && net.ParseIP(strings.SplitN(host, "%", 2)[0]) == nil {
+		return Bind{}, fmt.Errorf("%q is not an IPv6 address", host)
+	}
+	if strings.ContainsAny(host, " \t\r\n\x00\"'") {
+		return Bind{}, fmt.Errorf("%q cannot be a host name", host)
+	}
+	return Bind{Host: host, Port: number}, nil
+}
+
+// listen opens b with room for backlog connections that nobody has accepted yet;
+// the kernel caps it at net.core.somaxconn. An inherited socket keeps the
+// backlog it came with. The error carries exitListen and says what to do.
+//
+// A unix socket left behind by a dead server is replaced; its file is removed
+// when the listener is closed, if it is still that listener's.
+func listen(b Bind, backlog int) (net.Listener, error) {
+	var listener net.Listener
+	var err error
+	switch {
+	case b.FD != 0:
+		listener, err = inherit(b.FD)
+	case b.Path != "":
+		listener, err = listenUnix(b.Path, backlog)
+	default:
+		listener, err = listenTCP(b, backlog)
+	}
+	if err != nil {
+		return nil, exitCodef(exitListen, "cannot listen on %s: %w", b, err)
+	}
+	return listener, nil
+}
+
+func listenTCP(b Bind, backlog int) (net.Listener, error) {
+	address := net.JoinHostPort(b.Host, strconv.Itoa(b.Port))
+	listener, err := new(net.ListenConfig).Listen(context.Background(), b.network(), address)
+	if err != nil {
+		return nil, explainTCP(b, err)
+	}
+	if err := setBacklog(listener.(*net.TCPListener), backlog); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// network is the name package net knows the address family by. A written-out
+// address means just that family: [::] leaves IPv4 to 0.0.0.0, so that both can
+// be bound. No host means both in one socket.
+func (b Bind) network() string {
+	ip := net.ParseIP(strings.SplitN(b.Host, "%", 2)[0])
+	switch {
+	case ip == nil:
+		return "tcp"
+	case ip.To4() != nil:
+		return "tcp4"
+	default:
+		return "tcp6"
+	}
+}
+
+// setBacklog calls listen(2) once more: package net always asks for somaxconn,
+// and on Linux a second call just changes the number.
+func setBacklog(listener syscall.Conn, backlog int) error {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.Listen(int(fd), backlog) })
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("set the backlog to %d: %w", backlog, err)
+	}
+	return nil
+}
+
+// explainTCP adds to a failed bind what stands in the way and what to do.
+func explainTCP(b Bind, err error) error {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		who := ""
+		if holder := holderOfPort(b.Port); holder != "" {
+			who = ", by " + holder
+		}
+		return fmt.Errorf("%w%s; stop it or choose another port with --bind", unix.EADDRINUSE, who)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w; ports below 1024 need root or CAP_NET_BIND_SERVICE, choose another with --bind", unix.EACCES)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("%w; no interface of this machine has it", unix.EADDRNOTAVAIL)
+	case errors.As(err, &dns):
+		return fmt.Errorf("the name cannot be resolved: %s", dns.Err)
+	}
+	return err
+}
+
+// inherit takes over the listening socket fd. The descriptor itself is closed:
+// the listener has its own.
+func inherit(fd int) (net.Listener, error) {
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	switch {
+	case errors.Is(err, unix.EBADF):
+		return nil, fmt.Errorf("descriptor %d is not open; was it passed on by what started gowsgi?", fd)
+	case errors.Is(err, unix.ENOTSOCK):
+		return nil, fmt.Errorf("descriptor %d is not a socket", fd)
+	case err != nil:
+		return nil, err
+	case listening == 0:
+		return nil, fmt.Errorf("descriptor %d is a socket that does not listen", fd)
+	}
+	file := os.NewFile(uintptr(fd), "fd://"+strconv.Itoa(fd))
+	defer file.Close()
+	return net.FileListener(file)
+}
+
+// A unixListener removes its socket's file when it is closed, if the file is
+// still the one it made: a successor may have put its own there.
+type unixListener struct {
+	*net.UnixListener
+	path string // absolute: the program may change folders
+	made fs.FileInfo
+}
+
+// Close stops listening and removes the file.
+func (l *unixListener) Close() error {
+	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.made) {
+		_ = os.Remove(l.path)
+	}
+	return l.UnixListener.Close()
+}
+
+func listenUnix(path string, backlog int) (net.Listener, error) {
+	abstract := path[0] == '@'
+	if !abstract {
+		if err := removeStale(path); err != nil {
+			return nil, err
+		}
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, explainUnix(path, err)
+	}
+	if err := setBacklog(listener, backlog); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	if abstract {
+		return listener, nil
+	}
+	listener.SetUnlinkOnClose(false)
+	made, err := os.Lstat(path)
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return &unixListener{listener, absolute, made}, nil
+}
+
+func explainUnix(path string, err error) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w; stop what listens there or choose another with --bind", unix.EADDRINUSE)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("the folder %s does not exist", filepath.Dir(path))
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w; the folder %s must be writable", unix.EACCES, filepath.Dir(path))
+	}
+	return err
+}
+
+// removeStale removes the socket at path when nobody listens on it. Anything
+// else that is there stays and is an error.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return errors.New("there is a file of that name that is not a socket; remove it or choose another path")
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	// A full backlog (EAGAIN) has a living owner as well.
+	if err == nil || errors.Is(err, unix.EAGAIN) {
+		return errors.New("another server accepts connections there; stop it or choose another path")
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("cannot tell whether the socket there is in use: %w", err)
+	}
+	return os.Remove(path)
+}
+
+// holderOfPort names the process that listens on a TCP port, as `nginx (pid 7)`.
+// It is empty when /proc does not tell, as for other users' processes.
+func holderOfPort(port int) string {
+	inodes := listeningInodes(port)
+	if len(inodes) == 0 {
+		return ""
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/[0-9]*")
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil || !inodes[target] {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(link))
+		name, err := os.ReadFile(filepath.Join(process, "comm"))
+		if err != nil {
+			continue
+		}
+		return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), filepath.Base(process))
+	}
+	return ""
+}
+
+// listeningInodes finds the sockets listening on port, as /proc/PID/fd links
+// show them. Columns are those of proc_net_tcp in the kernel's documentation.
+func listeningInodes(port int) map[string]bool {
+	const listening = "0A"
+	inodes := make(map[string]bool)
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			column := strings.Fields(line)
+			if len(column) > 9 && column[3] == listening && strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
+				inodes["socket:["+column[9]+"]"] = true
+			}
+		}
+	}
+	return inodes
+}

@@ -1,0 +1,202 @@
+package main
+
+// What a setting's text may look like, and how it becomes a typed value. The
+// same text comes from a flag, a variable or the table's own default.
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A kind says how one setting is written and where its value goes.
+type kind struct {
+	// word stands for the value in help: NUMBER, DURATION, PATH …
+	word string
+	// toggle: the flag alone means true; it takes no separate value.
+	toggle bool
+	// repeat: the flag may be given several times, and a variable holds several
+	// values separated by any byte of separators.
+	repeat bool
+	// separators cut one text into several values.
+	separators string
+	// store parses text into its field. Its errors complete the line
+	// `--flag "text": `.
+	store func(s *Settings, text string) error
+}
+
+func number(field func(*Settings) *int, low, high int) kind {
+	return kind{word: "NUMBER", store: func(s *Settings, text string) error {
+		value, err := parseNumber(text, low, high)
+		*field(s) = value
+		return err
+	}}
+}
+
+// duration keeps a time between 0 and a day, written as 90 (seconds), 1m30s, 500ms.
+func duration(field func(*Settings) *time.Duration) kind {
+	return kind{word: "DURATION", store: func(s *Settings, text string) error {
+		value, err := parseDuration(text)
+		*field(s) = value
+		return err
+	}}
+}
+
+// size keeps a number of bytes, written as 500, 64K, 10M, 2G.
+func size(field func(*Settings) *int64) kind {
+	return kind{word: "SIZE", store: func(s *Settings, text string) error {
+		value, err := parseSize(text)
+		*field(s) = value
+		return err
+	}}
+}
+
+func text(word string, field func(*Settings) *string) kind {
+	return kind{word: word, store: func(s *Settings, text string) error {
+		if strings.ContainsRune(text, 0) {
+			return errors.New("holds a NUL byte")
+		}
+		*field(s) = text
+		return nil
+	}}
+}
+
+func toggle(field func(*Settings) *bool) kind {
+	return kind{toggle: true, store: func(s *Settings, text string) error {
+		value, err := parseToggle(text)
+		*field(s) = value
+		return err
+	}}
+}
+
+func level(field func(*Settings) *slog.Level) kind {
+	return kind{word: "LEVEL", store: func(s *Settings, text string) error {
+		for _, known := range levels {
+			if strings.EqualFold(text, known.name) {
+				*field(s) = known.level
+				return nil
+			}
+		}
+		names := make([]string, len(levels))
+		for i, known := range levels {
+			names[i] = strings.ToLower(known.name)
+		}
+		return fmt.Errorf("no such level (want %s)", strings.Join(names, ", "))
+	}}
+}
+
+// several keeps a list; parse turns each of its texts into an element.
+func several[T any](word, separators string, field func(*Settings) *[]T, parse func(string) (T, error)) kind {
+	return kind{word: word, repeat: true, separators: separators, store: func(s *Settings, text string) error {
+		value, err := parse(text)
+		if err == nil {
+			*field(s) = append(*field(s), value)
+		}
+		return err
+	}}
+}
+
+// values cuts one given text into the texts store is called with.
+func (k kind) values(given string) []string {
+	if k.separators == "" {
+		return []string{given}
+	}
+	cut := strings.FieldsFunc(given, func(r rune) bool { return strings.ContainsRune(k.separators, r) })
+	for i := range cut {
+		cut[i] = strings.TrimSpace(cut[i])
+	}
+	return slices.DeleteFunc(cut, func(text string) bool { return text == "" })
+}
+
+func parseNumber(text string, low, high int) (int, error) {
+	value, err := strconv.Atoi(text)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || err == nil && (value < low || value > high):
+		return 0, fmt.Errorf("out of range (want %d to %d)", low, high)
+	case err != nil:
+		return 0, fmt.Errorf("not a whole number (want %d or more)", low)
+	}
+	return value, nil
+}
+
+const longestDuration = 24 * time.Hour
+
+func parseDuration(text string) (time.Duration, error) {
+	value, err := time.ParseDuration(text)
+	if seconds, notNumber := strconv.ParseFloat(text, 64); notNumber == nil {
+		// NaN compares false with everything: the range below must not let it by.
+		if !(seconds >= 0 && seconds <= longestDuration.Seconds()) {
+			return 0, errors.New("out of range (want 0 to 24h)")
+		}
+		value, err = time.Duration(seconds*float64(time.Second)), nil
+	}
+	if err != nil {
+		return 0, errors.New("not a duration (want seconds, or a form like 1m30s or 500ms)")
+	}
+	if value < 0 || value > longestDuration {
+		return 0, errors.New("out of range (want 0 to 24h)")
+	}
+	return value, nil
+}
+
+// parseSize reads a number of bytes. K, M and G are powers of 1024, whether
+// written K, KB or KiB, in either case.
+func parseSize(text string) (int64, error) {
+	digits := strings.TrimRight(text, "BbIiKkMmGg")
+	shift := 0
+	switch strings.ToUpper(text[len(digits):]) {
+	case "", "B":
+	case "K", "KB", "KIB":
+		shift = 10
+	case "M", "MB", "MIB":
+		shift = 20
+	case "G", "GB", "GIB":
+		shift = 30
+	default:
+		digits = ""
+	}
+	value, err := strconv.ParseInt(digits, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || err == nil && (value < 0 || value > math.MaxInt64>>shift):
+		return 0, errors.New("out of range (want 0 or more bytes, below 8 EiB)")
+	case err != nil:
+		return 0, errors.New("not a size (want bytes, or a number with K, M or G)")
+	}
+	return value << shift, nil
+}
+
+func parseToggle(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "1", "true", "yes", "on":
+		return true, nil
+	case "0", "false", "no", "off":
+		return false, nil
+	}
+	return false, errors.New("neither true nor false")
+}
+
+// parseVariable checks NAME=VALUE, an environment variable for the application.
+func parseVariable(text string) (string, error) {
+	name, _, equals := strings.Cut(text, "=")
+	switch {
+	case !equals:
+		return "", errors.New("no value (want NAME=VALUE)")
+	case name == "":
+		return "", errors.New("no name (want NAME=VALUE)")
+	case strings.ContainsRune(text, 0):
+		return "", errors.New("holds a NUL byte")
+	}
+	return text, nil
+}
+
+func parseFolder(text string) (string, error) {
+	if strings.ContainsRune(text, 0) {
+		return "", errors.New("holds a NUL byte")
+	}
+	return text, nil
+}

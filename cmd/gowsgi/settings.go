@@ -1,0 +1,239 @@
+package main
+
+// What gowsgi can be told: one table. The flags, the GOWSGI_* variables, the
+// help text and the table in README.md are all made from it.
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Settings is what one run was asked to do, checked and typed.
+type Settings struct {
+	// App is the application to serve.
+	App AppSpec
+	// Chdir is the folder to change to before the import; empty: stay.
+	Chdir string
+	// PythonPath holds folders to put before the rest of sys.path, in order.
+	PythonPath []string
+	// Env holds NAME=VALUE variables for the application's process environment.
+	Env []string
+	// Preload: import the application once, before the workers are forked.
+	Preload bool
+
+	Workers int // processes, 1 to 1024
+	Threads int // threads in each, 1 to 250
+
+	Binds   []Bind // at least one
+	Backlog int    // connections the kernel may hold ready, as in listen(2)
+
+	KeepAlive       time.Duration // idle time of a connection between requests; 0: close after each
+	GracefulTimeout time.Duration // time that requests have to finish when stopping
+
+	LimitRequestLine      int   // bytes
+	LimitRequestFields    int   // header fields
+	LimitRequestFieldSize int   // bytes of one field, its name included
+	MaxBodySize           int64 // bytes; 0: unlimited
+
+	AccessLogfile string     // path, "-" for standard output, empty for none
+	ErrorLogfile  string     // path, "-" for standard error
+	LogLevel      slog.Level // records below are dropped
+	PIDFile       string     // path, empty for none
+	Name          string     // shown in process titles
+
+	// Origins says, by setting name, what gave the value: "--workers",
+	// "GOWSGI_WORKERS", "WEB_CONCURRENCY" or "default".
+	Origins map[string]string
+}
+
+// A setting is one row of the table.
+type setting struct {
+	name     string     // of the flag, without dashes in front
+	short    string     // one letter, or empty
+	hidden   []string   // other spellings that are understood but not shown
+	group    string     // heading in help and README
+	kind     kind       // how values are written, and where they go
+	variable []variable // asked after GOWSGI_<NAME>
+	value    string     // the default, as one would write it; empty: none
+	unit     string     // what a plain number counts, for help; empty: nothing
+	help     string     // one line, without a full stop
+}
+
+// A variable is an environment variable that other tools set for any server.
+type variable struct {
+	name   string
+	prefix string // put before its value to make the setting's text
+}
+
+// Headings of help and README, in the order they appear.
+const (
+	groupApp    = "Application"
+	groupWork   = "Workers"
+	groupListen = "Listening"
+	groupTimers = "Timers"
+	groupLimits = "Limits"
+	groupLogs   = "Logs and process"
+)
+
+// table lists every setting, in the order of help. A new one is a field of
+// Settings and a row here; `go test ./cmd/gowsgi -run TestReadmeTable -update`
+// then brings README.md up to date.
+var table = []setting{
+	{
+		name: "chdir", group: groupApp, help: "change to this folder first; it is also the first place modules are looked for",
+		kind: text("DIR", func(s *Settings) *string { return &s.Chdir }),
+	},
+	{
+		name: "pythonpath", group: groupApp, help: "folders to look for modules in first, separated by commas or colons",
+		kind: several("DIRS", ",:", func(s *Settings) *[]string { return &s.PythonPath }, parseFolder),
+	},
+	{
+		name: "env", short: "e", group: groupApp, help: "set an environment variable for the application",
+		kind: several("NAME=VALUE", "", func(s *Settings) *[]string { return &s.Env }, parseVariable),
+	},
+	{
+		name: "preload", group: groupApp, help: "import the application once, before forking, so that workers share its memory",
+		kind: toggle(func(s *Settings) *bool { return &s.Preload }),
+	},
+	{
+		name: "workers", short: "w", group: groupWork, help: "worker processes", value: "1",
+		kind:     number(func(s *Settings) *int { return &s.Workers }, 1, 1024),
+		variable: []variable{{name: "WEB_CONCURRENCY"}},
+	},
+	{
+		name: "threads", group: groupWork, help: "threads in each worker", value: "1",
+		kind: number(func(s *Settings) *int { return &s.Threads }, 1, 250),
+	},
+	{
+		name: "bind", short: "b", group: groupListen, value: "127.0.0.1:8000",
+		help:     "listen here: HOST:PORT, [V6]:PORT, :PORT, unix:PATH or fd://N",
+		kind:     several("ADDRESS", ",", func(s *Settings) *[]Bind { return &s.Binds }, parseBind),
+		variable: []variable{{name: "PORT", prefix: "0.0.0.0:"}},
+	},
+	{
+		name: "backlog", group: groupListen, help: "connections the kernel may hold ready", value: "2048",
+		kind: number(func(s *Settings) *int { return &s.Backlog }, 1, 65535),
+	},
+	{
+		name: "keep-alive", group: groupTimers, value: "5", unit: "seconds",
+		help: "close a connection that is idle this long between requests; 0: after every response",
+		kind: duration(func(s *Settings) *time.Duration { return &s.KeepAlive }),
+	},
+	{
+		name: "graceful-timeout", group: groupTimers, help: "time requests have to finish when stopping", value: "30", unit: "seconds",
+		kind: duration(func(s *Settings) *time.Duration { return &s.GracefulTimeout }),
+	},
+	{
+		name: "limit-request-line", group: groupLimits, help: "longest request line", value: "8190", unit: "bytes",
+		kind: number(func(s *Settings) *int { return &s.LimitRequestLine }, 64, 1<<20),
+	},
+	{
+		name: "limit-request-fields", group: groupLimits, help: "most header fields in a request", value: "100",
+		kind: number(func(s *Settings) *int { return &s.LimitRequestFields }, 1, 32768),
+	},
+	{
+		name: "limit-request-field-size", hidden: []string{"limit-request-field_size"}, group: groupLimits,
+		help: "longest header field", value: "8190", unit: "bytes",
+		kind: number(func(s *Settings) *int { return &s.LimitRequestFieldSize }, 64, 1<<20),
+	},
+	{
+		name: "max-body-size", group: groupLimits, value: "0", unit: "bytes",
+		help: "largest request body, K, M and G are understood; 0: unlimited",
+		kind: size(func(s *Settings) *int64 { return &s.MaxBodySize }),
+	},
+	{
+		name: "access-logfile", group: groupLogs, help: `write a line for every request here, "-" is standard output`,
+		kind: text("FILE", func(s *Settings) *string { return &s.AccessLogfile }),
+	},
+	{
+		name: "error-logfile", group: groupLogs, help: `write everything else here, "-" is standard error`, value: "-",
+		kind: text("FILE", func(s *Settings) *string { return &s.ErrorLogfile }),
+	},
+	{
+		name: "log-level", group: groupLogs, help: "least level written: debug, info, warning, error or critical", value: "info",
+		kind: level(func(s *Settings) *slog.Level { return &s.LogLevel }),
+	},
+	{
+		name: "pid", short: "p", group: groupLogs, help: "write the process id here while running",
+		kind: text("FILE", func(s *Settings) *string { return &s.PIDFile }),
+	},
+	{
+		name: "name", short: "n", group: groupLogs, help: "name shown in process titles", value: "gowsgi",
+		kind: text("NAME", func(s *Settings) *string { return &s.Name }),
+	},
+}
+
+// env is the variable that stands for the setting: GOWSGI_KEEP_ALIVE.
+func (s *setting) env() string {
+	return "GOWSGI_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+}
+
+// flag is the setting as written on the command line.
+func (s *setting) flag() string { return "--" + s.name }
+
+// given is what one place said about a setting, before it is understood.
+type given struct {
+	origin string
+	texts  []string
+}
+
+// given finds what was said about s in the place that counts most: the command
+// line, GOWSGI_<NAME>, a variable common to many servers, the default. A
+// variable that is set but empty says nothing.
+func (s *setting) given(flags map[string][]string, lookup func(string) (string, bool)) given {
+	if texts, ok := flags[s.name]; ok {
+		return given{s.flag(), texts}
+	}
+	if value, _ := lookup(s.env()); value != "" {
+		if s.kind.repeat {
+			// Commas are the one separator every list has in a variable.
+			return given{s.env(), kind{separators: ","}.values(value)}
+		}
+		return given{s.env(), []string{value}}
+	}
+	for _, common := range s.variable {
+		if value, _ := lookup(common.name); value != "" {
+			return given{common.name, []string{common.prefix + value}}
+		}
+	}
+	if s.value == "" {
+		return given{origin: "default"}
+	}
+	return given{"default", []string{s.value}}
+}
+
+// resolve fills Settings from flags (by setting name, in the order given) and
+// the variables that lookup finds. The first text that cannot be understood is
+// the error, with exit code 2.
+func resolve(flags map[string][]string, lookup func(string) (string, bool)) (*Settings, error) {
+	settings := &Settings{Origins: make(map[string]string, len(table))}
+	for i := range table {
+		row := &table[i]
+		from := row.given(flags, lookup)
+		settings.Origins[row.name] = from.origin
+		for _, text := range from.texts {
+			if err := row.store(settings, text); err != nil {
+				return nil, exitCodef(exitUsage, "%s %q: %w", from.origin, text, err)
+			}
+		}
+	}
+	if len(settings.Binds) == 0 {
+		return nil, exitCodef(exitUsage, "%s: no address given", settings.Origins["bind"])
+	}
+	return settings, nil
+}
+
+// store keeps one given text, or each of the values it holds.
+func (s *setting) store(settings *Settings, text string) error {
+	for _, value := range s.kind.values(text) {
+		if err := s.kind.store(settings, value); err != nil {
+			if value != text {
+				return fmt.Errorf("%q: %w", value, err)
+			}
+			return err
+		}
+	}
+	return nil
+}

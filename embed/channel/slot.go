@@ -1,0 +1,236 @@
+package channel
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+)
+
+// ErrDamaged is returned when a worker has written a length or position that
+// cannot be; the worker is then not to be trusted with anything more.
+var ErrDamaged = errors.New("channel: the worker wrote nonsense into its shared memory")
+
+// Slot is one exchange's place in a segment, seen from the front.
+type Slot struct {
+	segment *Segment
+	index   int
+	header  *slotHeader
+	state   *uint64
+	environ []byte
+	body    []byte
+	reply   []byte
+	fault   []byte
+}
+
+// Request is what a slot is offered with.
+type Request struct {
+	Environ    []byte // packed, see package environ
+	Body       []byte // what is here already, at most Sizes.Body bytes
+	BodyMore   bool   // more will follow through Room and Filled
+	BodyLength int64  // declared length, -1 when not known
+}
+
+// Index returns the slot's number.
+func (s *Slot) Index() int { return s.index }
+
+// Offer lays a request out and makes the slot, which is Free, Ready.
+//
+// ticket orders the Ready slots of a worker and tells this use of the slot
+// from the ones before; waits is who sleeps already. Environ and Body must
+// fit their areas: the caller has checked.
+func (s *Slot) Offer(r Request, ticket uint32, waits Waits) {
+	h := s.header
+	h.environLength = uint32(copy(s.environ, r.Environ))
+	h.bodyLength = r.BodyLength
+	h.bodyConsumed, h.replyWritten, h.replyConsumed = 0, 0, 0
+	h.headLength, h.faultLength, h.bodyWanted, h.outcome = 0, 0, 0, 0
+	h.replyLength = -1
+	h.threadSleeps = 0
+	copy(s.body, r.Body)
+	atomic.StoreUint64(&h.bodyWritten, uint64(len(r.Body)))
+	end := uint32(bodyEnd)
+	if r.BodyMore {
+		end = bodyMore
+	}
+	atomic.StoreUint32(&h.bodyState, end)
+	atomic.StoreUint32(&h.waits, uint32(waits))
+	atomic.StoreUint64(s.state, uint64(ticket)<<32|uint64(Ready))
+	s.segment.wakeThreads(1)
+}
+
+// State returns where the slot is, and the ticket it was offered with.
+func (s *Slot) State() (State, uint32) {
+	word := atomic.LoadUint64(s.state)
+	return State(word & 0xff), uint32(word >> 32)
+}
+
+// TakeBack makes a Ready slot Free again, unless a thread has begun it.
+func (s *Slot) TakeBack() bool {
+	word := atomic.LoadUint64(s.state)
+	return State(word&0xff) == Ready && atomic.CompareAndSwapUint64(s.state, word, uint64(Free))
+}
+
+// Release makes the slot Free; nobody needs its answer any more.
+func (s *Slot) Release() {
+	atomic.StoreUint64(s.state, uint64(Free))
+}
+
+// Abort tells the thread that runs the exchange to stop: it calls close() and
+// finishes the slot. An exchange that is Done, or not begun, is left alone.
+func (s *Slot) Abort() {
+	for {
+		word := atomic.LoadUint64(s.state)
+		if st := State(word & 0xff); st != Running && st != Answering {
+			return
+		}
+		if atomic.CompareAndSwapUint64(s.state, word, word&^0xff|uint64(Aborted)) {
+			s.nudge()
+			return
+		}
+	}
+}
+
+// Wait announces that goroutines are about to sleep. Look at what is waited
+// for once more afterwards: the worker publishes first and looks second.
+func (s *Slot) Wait(waits Waits) {
+	atomic.OrUint32(&s.header.waits, uint32(waits))
+}
+
+// nudge wakes the slot's thread if it sleeps in a read or a write.
+func (s *Slot) nudge() {
+	if atomic.LoadUint32(&s.header.threadSleeps) != 0 {
+		atomic.AddUint32(&s.header.nudge, 1)
+		futexWake(&s.header.nudge, allSleepers)
+	}
+}
+
+// --- the request body, towards the worker ---
+
+// Room returns where body bytes can be put now; empty when the ring is full.
+func (s *Slot) Room() ([]byte, error) {
+	consumed := atomic.LoadUint64(&s.header.bodyConsumed)
+	written := s.header.bodyWritten
+	used := written - consumed
+	size := uint64(len(s.body))
+	if used > size {
+		return nil, ErrDamaged
+	}
+	at := written & (size - 1)
+	end := min(at+size-used, size)
+	return s.body[at:end:end], nil
+}
+
+// Filled says that n bytes of what Room returned hold body bytes now.
+func (s *Slot) Filled(n int) {
+	atomic.StoreUint64(&s.header.bodyWritten, s.header.bodyWritten+uint64(n))
+	s.nudge()
+}
+
+// EndBody says that no more body follows: it is complete, or broken off.
+func (s *Slot) EndBody(complete bool) {
+	state := uint32(bodyEnd)
+	if !complete {
+		state = bodyBroken
+	}
+	atomic.StoreUint32(&s.header.bodyState, state)
+	s.nudge()
+}
+
+// BodyWanted reports whether the application has waited for body bytes.
+func (s *Slot) BodyWanted() bool {
+	return atomic.LoadUint32(&s.header.bodyWanted) != 0
+}
+
+// --- the answer, from the worker ---
+
+// Head returns the packed status and headers, nil while there is none, and
+// the body length that may be declared for the application, or -1.
+//
+// The bytes are the worker's: valid, but not constant, until Release.
+func (s *Slot) Head() (head []byte, length int64, err error) {
+	if atomic.LoadUint64(&s.header.replyWritten) == 0 {
+		return nil, -1, nil
+	}
+	n := uint64(s.header.headLength)
+	if n == 0 || n > uint64(len(s.reply)) || n > atomic.LoadUint64(&s.header.replyWritten) {
+		return nil, -1, ErrDamaged
+	}
+	return s.reply[:n:n], s.header.replyLength, nil
+}
+
+// Published returns body bytes that are published and not yet consumed, as
+// far as they lie in one piece; empty when there are none now.
+func (s *Slot) Published() ([]byte, error) {
+	written := atomic.LoadUint64(&s.header.replyWritten)
+	consumed := s.header.replyConsumed
+	size := uint64(len(s.reply))
+	ready := written - consumed
+	if ready > size {
+		return nil, ErrDamaged
+	}
+	at := consumed & (size - 1)
+	end := min(at+ready, size)
+	return s.reply[at:end:end], nil
+}
+
+// Consumed gives n published bytes, or the head, back to the ring. A worker
+// that waits for room is woken once half of the ring is free: waking it for
+// every piece would cost a switch per piece.
+func (s *Slot) Consumed(n int) {
+	consumed := s.header.replyConsumed + uint64(n)
+	atomic.StoreUint64(&s.header.replyConsumed, consumed)
+	used := atomic.LoadUint64(&s.header.replyWritten) - consumed
+	if used <= uint64(len(s.reply)/2) {
+		s.nudge()
+	}
+}
+
+// Outcome returns how a Done exchange ended.
+func (s *Slot) Outcome() Outcome { return Outcome(s.header.outcome) }
+
+// Fault returns a copy of the traceback of a Done exchange; empty if none.
+func (s *Slot) Fault() string {
+	n := min(int(s.header.faultLength), len(s.fault))
+	return string(s.fault[:max(n, 0)])
+}
+
+// HeadReader reads a packed head: status first, then each header.
+type HeadReader struct{ rest []byte }
+
+// ReadHead begins reading a packed head.
+func ReadHead(head []byte) (status []byte, r HeadReader, err error) {
+	r.rest = head
+	if len(r.rest) < 4 {
+		return nil, r, ErrDamaged
+	}
+	n := binary.NativeEndian.Uint32(r.rest)
+	r.rest = r.rest[4:]
+	if uint64(n) > uint64(len(r.rest)) {
+		return nil, r, ErrDamaged
+	}
+	status, r.rest = r.rest[:n:n], r.rest[n:]
+	return status, r, nil
+}
+
+// Next returns the next header; ok is false after the last.
+func (r *HeadReader) Next() (name, value []byte, ok bool, err error) {
+	if len(r.rest) == 0 {
+		return nil, nil, false, nil
+	}
+	if len(r.rest) < 2 {
+		return nil, nil, false, ErrDamaged
+	}
+	n := int(binary.NativeEndian.Uint16(r.rest))
+	if len(r.rest) < 2+n+4 {
+		return nil, nil, false, ErrDamaged
+	}
+	name = r.rest[2 : 2+n : 2+n]
+	r.rest = r.rest[2+n:]
+	v := uint64(binary.NativeEndian.Uint32(r.rest))
+	if v > uint64(len(r.rest)-4) {
+		return nil, nil, false, ErrDamaged
+	}
+	value = r.rest[4 : 4+v : 4+v]
+	r.rest = r.rest[4+v:]
+	return name, value, true, nil
+}

@@ -1,0 +1,358 @@
+/*
+ * exchange.c: one request as one WSGI call, in the order of PEP 3333
+ * §Specification Details: environ, call, iterate, close.
+ */
+#include "gowsgi.h"
+
+#include <string.h>
+
+/* The Python objects of one exchange; all owned, all may be NULL. */
+struct call {
+    struct gw_exchange *exchange;
+    PyObject *input;
+    PyObject *start_response;
+    PyObject *iterable;
+};
+
+static PyObject *name_close;      /* interned "close" */
+static PyObject *name_wsgi_input; /* interned "wsgi.input" */
+
+/* Call application(environ, start_response). Returns 0, or -1. */
+static int
+call_application(struct call *call)
+{
+    PyObject *environ = gw_environ_build(call->exchange);
+    int ok;
+
+    if (environ == NULL)
+        return -1;
+    call->input = gw_input_new(call->exchange);
+    call->start_response = gw_start_response_new(call->exchange);
+    ok = call->input != NULL && call->start_response != NULL &&
+         PyDict_SetItem(environ, name_wsgi_input, call->input) == 0;
+    if (ok)
+        call->iterable = PyObject_CallFunctionObjArgs(
+            gw_worker.application, environ, call->start_response, NULL);
+    Py_DECREF(environ);
+    return call->iterable != NULL ? 0 : -1;
+}
+
+/*
+ * How many items the iterable says it has, or -1 when it does not say.
+ * A len() that fails is as good as none.
+ */
+static Py_ssize_t
+declared_items(PyObject *iterable)
+{
+    Py_ssize_t n;
+
+    if (PyList_CheckExact(iterable))
+        return PyList_GET_SIZE(iterable);
+    if (PyTuple_CheckExact(iterable))
+        return PyTuple_GET_SIZE(iterable);
+    if (!PySequence_Check(iterable) && !PyMapping_Check(iterable))
+        return -1;
+    n = PyObject_Size(iterable);
+    if (n < 0)
+        PyErr_Clear();
+    return n;
+}
+
+/* PEP 3333: blocks are bytes; the error names what came instead. */
+static int
+check_block(PyObject *block)
+{
+    if (PyBytes_Check(block))
+        return 0;
+    PyErr_Format(PyExc_TypeError,
+                 "the application's iterable must give bytes, not %.200s",
+                 Py_TYPE(block)->tp_name);
+    return -1;
+}
+
+/* The body may begin only after start_response. */
+static int
+check_started(struct gw_exchange *exchange)
+{
+    if (exchange->head_set)
+        return 0;
+    PyErr_SetString(PyExc_AssertionError,
+                    "the application gave a block before it called "
+                    "start_response");
+    return -1;
+}
+
+/* Send one non-empty block. Returns 0, or -1. */
+static int
+send_block(struct call *call, PyObject *block)
+{
+    struct gw_exchange *exchange = call->exchange;
+
+    if (check_started(exchange) < 0)
+        return -1;
+    return gw_reply_write(exchange, PyBytes_AS_STRING(block),
+                          (size_t)PyBytes_GET_SIZE(block),
+                          gw_start_response_live(call->start_response));
+}
+
+/*
+ * Iterate to the end, or until the front wants no more.
+ *
+ * A generator calls start_response on its first step only, so nothing about
+ * status or headers is looked at before a block is there.
+ */
+static int
+send_blocks(struct call *call)
+{
+    PyObject *iterator = PyObject_GetIter(call->iterable);
+    PyObject *block;
+    int sent = 0;
+
+    if (iterator == NULL)
+        return -1;
+    while (sent == 0 && !call->exchange->dropped &&
+           (block = PyIter_Next(iterator)) != NULL) {
+        sent = check_block(block);
+        if (sent == 0 && PyBytes_GET_SIZE(block) > 0)
+            sent = send_block(call, block);
+        else if (sent == 0 && gw_slot_aborted(call->exchange))
+            call->exchange->dropped = 1;
+        Py_DECREF(block);
+    }
+    Py_DECREF(iterator);
+    return sent < 0 || PyErr_Occurred() ? -1 : 0;
+}
+
+/*
+ * The usual answer: a list with one block. Head, block and length go out in
+ * one publication and nothing is waited for; there is no close() to call.
+ * Returns 1 when it was such an answer and is sent, 0 when not, -1.
+ */
+static int
+send_single(struct call *call)
+{
+    struct gw_exchange *exchange = call->exchange;
+    PyObject *block;
+
+    if (!PyList_CheckExact(call->iterable) ||
+        PyList_GET_SIZE(call->iterable) != 1 || exchange->head_sent)
+        return 0;
+    block = PyList_GET_ITEM(call->iterable, 0);
+    if (check_block(block) < 0 || check_started(exchange) < 0)
+        return -1;
+    if (exchange->head_length + (size_t)PyBytes_GET_SIZE(block) >
+        gw_worker.segment->reply_bytes)
+        return 0;
+    gw_reply_single(exchange, PyBytes_AS_STRING(block),
+                    (size_t)PyBytes_GET_SIZE(block));
+    return 1;
+}
+
+/*
+ * Everything between the call and close(). PEP 3333 §Handling the
+ * Content-Length Header: with one item the length is known from that item.
+ */
+static int
+send_body(struct call *call)
+{
+    struct gw_exchange *exchange = call->exchange;
+    int single = send_single(call);
+
+    if (single != 0)
+        return single < 0 ? -1 : 0;
+    exchange->items = declared_items(call->iterable);
+    if (send_blocks(call) < 0)
+        return -1;
+    if (exchange->head_sent || exchange->dropped)
+        return 0;
+    if (check_started(exchange) < 0)
+        return -1;
+    gw_reply_bare(exchange);
+    return 0;
+}
+
+/* close(), exactly once, whatever happened before (PEP 3333 §Specification
+ * Details). Must not be entered with an exception set. */
+static int
+close_iterable(PyObject *iterable)
+{
+    PyObject *close, *closed;
+
+    if (PyList_CheckExact(iterable) || PyTuple_CheckExact(iterable))
+        return 0;
+    close = PyObject_GetAttr(iterable, name_close);
+    if (close == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
+        PyErr_Clear();
+        return 0;
+    }
+    closed = PyObject_CallNoArgs(close);
+    Py_DECREF(close);
+    Py_XDECREF(closed);
+    return closed == NULL ? -1 : 0;
+}
+
+/* Store a UTF-8 text in the fault area, cut to fit. */
+static void
+store_fault(struct gw_exchange *exchange, const char *text, size_t length)
+{
+    uint32_t room = gw_worker.segment->fault_bytes;
+
+    if (length > room)
+        length = room;
+    memcpy(exchange->fault, text, length);
+    exchange->slot->fault_length = (uint32_t)length;
+}
+
+/*
+ * Turn the exception that is set into a traceback for the front, and clear
+ * it. SystemExit and KeyboardInterrupt are the application's failure like any
+ * other: neither ends the worker.
+ */
+static void
+report_exception(struct gw_exchange *exchange)
+{
+    static const char unprintable[] =
+        "the exception could not be turned into text";
+    PyObject *type, *value, *traceback, *text = NULL;
+    const char *utf8 = NULL;
+    Py_ssize_t length = 0;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL && value != NULL)
+        PyException_SetTraceback(value, traceback);
+    if (value != NULL)
+        text = PyObject_CallFunctionObjArgs(gw_worker.describe, value, NULL);
+    if (text != NULL)
+        utf8 = PyUnicode_AsUTF8AndSize(text, &length);
+    if (utf8 == NULL) {
+        PyErr_Clear();
+        utf8 = unprintable;
+        length = sizeof(unprintable) - 1;
+    }
+    store_fault(exchange, utf8, (size_t)length);
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+/*
+ * gw_exchange_serve: run one opened exchange to its end.
+ *
+ * GIL      held; released while it waits for body bytes or for room
+ * returns  nothing: every failure becomes this exchange's outcome. No
+ *          exception is left set, and the slot is the front's again.
+ */
+void
+gw_exchange_serve(struct gw_exchange *exchange)
+{
+    struct call call = {exchange, NULL, NULL, NULL};
+    uint32_t outcome = GW_COMPLETE;
+
+    exchange->slot->fault_length = 0;
+    exchange->slot->head_length = 0;
+    if (call_application(&call) < 0 || send_body(&call) < 0) {
+        /* the client went first and the application noticed: not its fault */
+        outcome = exchange->dropped ? GW_DROPPED : GW_RAISED;
+        report_exception(exchange);
+    }
+    if (call.iterable != NULL && close_iterable(call.iterable) < 0) {
+        /* the answer is complete all the same; the first failure is the one
+         * to report */
+        if (outcome == GW_COMPLETE)
+            report_exception(exchange);
+        PyErr_Clear();
+    }
+    if (exchange->dropped && outcome == GW_COMPLETE)
+        outcome = GW_DROPPED;
+    if (call.input != NULL)
+        gw_input_expire(call.input);
+    if (call.start_response != NULL)
+        gw_start_response_expire(call.start_response);
+    gw_slot_finish(exchange, outcome);
+    Py_XDECREF(call.iterable);
+    Py_XDECREF(call.input);
+    Py_XDECREF(call.start_response);
+}
+
+/* Failures of a signal handler that ran between two requests. GIL: held. */
+static void
+report_signal_failure(void)
+{
+    PyErr_WriteUnraisable(gw_worker.application);
+}
+
+/* Whether the front has told this worker to leave. */
+static int
+told_to_leave(void)
+{
+    return __atomic_load_n(&gw_worker.segment->order, __ATOMIC_SEQ_CST) ==
+           GW_LEAVE;
+}
+
+/*
+ * Spin, then sleep, until there may be a request or an order. GIL: released
+ * by the caller. sleepers is raised before the last look at the slots, and
+ * the front looks at sleepers after it has made a slot READY.
+ */
+static void
+wait_for_work(void)
+{
+    struct gw_segment *s = gw_worker.segment;
+    uint32_t seen;
+
+    for (long i = 0; i < gw_worker.spin; i++) {
+        if (gw_slot_any_ready() || told_to_leave())
+            return;
+        gw_pause();
+    }
+    seen = __atomic_load_n(&s->kick, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&s->sleepers, 1, __ATOMIC_SEQ_CST);
+    if (!gw_slot_any_ready() && !told_to_leave())
+        gw_futex_wait(&s->kick, seen, -1);
+    __atomic_sub_fetch(&s->sleepers, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * gw_exchange_loop: serve requests on this thread until told to leave.
+ *
+ * GIL      held; released while there is nothing to do
+ * owner    number of the thread, from 0
+ * returns  None (new), or NULL when there is no memory to begin with
+ */
+PyObject *
+gw_exchange_loop(uint32_t owner)
+{
+    struct gw_exchange *exchange = PyMem_RawCalloc(1, sizeof(*exchange));
+
+    if (exchange == NULL)
+        return PyErr_NoMemory();
+    for (;;) {
+        if (gw_slot_take(owner, exchange)) {
+            gw_exchange_serve(exchange);
+            continue;
+        }
+        if (told_to_leave())
+            break;
+        Py_BEGIN_ALLOW_THREADS
+        wait_for_work();
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals() < 0)
+            report_signal_failure();
+    }
+    PyMem_RawFree(exchange->head);
+    PyMem_RawFree(exchange);
+    Py_RETURN_NONE;
+}
+
+/* gw_exchange_ready: intern the names used above. GIL: held. 0 or -1. */
+int
+gw_exchange_ready(void)
+{
+    name_close = PyUnicode_InternFromString("close");
+    name_wsgi_input = PyUnicode_InternFromString("wsgi.input");
+    return name_close == NULL || name_wsgi_input == NULL ? -1 : 0;
+}

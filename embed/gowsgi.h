@@ -1,0 +1,134 @@
+/*
+ * gowsgi.h: what the C files of embed share.
+ *
+ * Conventions. A function that takes or returns PyObject says new, borrowed
+ * or stolen. "GIL: held" means the caller is attached; "released inside" that
+ * the function lets other threads run while it waits. NULL or -1 means a
+ * Python exception is set, unless stated otherwise.
+ */
+#ifndef GOWSGI_H
+#define GOWSGI_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "channel.h"
+
+/* How often a thread looks before it sleeps: about 20 microseconds, what a
+ * client on the same machine needs to send its next request. */
+#define GW_SPIN 400
+
+/* Exit codes of zygote and worker that the front turns into words. */
+#define GW_EXIT_IMPORT 3      /* the application could not be imported */
+#define GW_EXIT_APPLICATION 4 /* not found in its module, or not callable */
+#define GW_EXIT_INTERPRETER 6 /* CPython could not be started */
+#define GW_EXIT_CHANNEL 70    /* the shared memory is not what it should be */
+
+/* One well-known environ key and the value it had last. */
+struct gw_key {
+    PyObject *name;  /* owned, interned str */
+    PyObject *value; /* owned, or NULL: reused while the bytes are equal */
+    char *bytes;     /* owned copy of the value's bytes, for the comparison */
+    uint32_t length;
+};
+
+/* This process as a worker. Filled once, before the first exchange. */
+struct gw_worker {
+    struct gw_segment *segment; /* mapped, never unmapped: process lifetime */
+    int bell;                   /* eventfd towards the front */
+    uint32_t id;
+    long spin;             /* loads before a thread sleeps; 0: never spin */
+    PyObject *host;        /* owned: the module made from host.py */
+    PyObject *application; /* owned */
+    PyObject *environ;     /* owned dict: the constant part of every environ */
+    PyObject *describe;    /* owned callable: exception -> str */
+};
+extern struct gw_worker gw_worker;
+
+/* One exchange being served, in the memory of the thread that serves it. */
+struct gw_exchange {
+    struct gw_slot *slot;
+    uint32_t index;
+    uint64_t word; /* state word as RUNNING, for compare-and-swap */
+    unsigned char *environ;
+    unsigned char *body;
+    unsigned char *reply;
+    char *fault;
+    /* packed status and headers; buffer owned by the thread, reused */
+    char *head;
+    size_t head_length;
+    size_t head_capacity;
+    int head_set;  /* start_response has been called */
+    int head_sent; /* published: too late to change */
+    int dropped;   /* the front has aborted the exchange */
+    int writing;   /* a thread is inside gw_reply_write, maybe waiting */
+    Py_ssize_t items; /* len(iterable), or -1 while it is not known */
+    uint64_t written; /* bytes put into the reply ring, head included */
+};
+
+/* wait.c: no function needs the GIL and none touches Python */
+void gw_futex_wait(uint32_t *word, uint32_t seen, long timeout_ms);
+void gw_futex_wake(uint32_t *word, int count);
+void gw_pause(void);
+
+/* channel.c: no function needs the GIL and none touches Python */
+int gw_segment_attach(int fd, struct gw_segment **segment, char *why,
+                      size_t why_size);
+int gw_slot_take(uint32_t owner, struct gw_exchange *exchange);
+int gw_slot_any_ready(void);
+void gw_slot_finish(struct gw_exchange *exchange, uint32_t outcome);
+int gw_slot_aborted(struct gw_exchange *exchange);
+void gw_slot_tell(struct gw_exchange *exchange, uint32_t waits);
+uint32_t gw_slot_doze(struct gw_exchange *exchange);
+void gw_slot_sleep(struct gw_exchange *exchange, uint32_t nudge);
+void gw_slot_wake(struct gw_exchange *exchange);
+void gw_slot_nudge(struct gw_exchange *exchange);
+void gw_bell_ring(uint32_t index);
+
+/* environ.c */
+int gw_environ_keys(PyObject *names);
+PyObject *gw_environ_build(struct gw_exchange *exchange);
+
+/* input.c */
+int gw_input_ready(void);
+PyObject *gw_input_new(struct gw_exchange *exchange);
+void gw_input_expire(PyObject *input);
+
+/* respond.c */
+int gw_respond_ready(void);
+PyObject *gw_start_response_new(struct gw_exchange *exchange);
+void gw_start_response_expire(PyObject *start_response);
+struct gw_exchange **gw_start_response_live(PyObject *start_response);
+int gw_reply_write(struct gw_exchange *exchange, const char *data,
+                   size_t length, struct gw_exchange **live);
+void gw_reply_single(struct gw_exchange *exchange, const char *data,
+                     size_t length);
+void gw_reply_bare(struct gw_exchange *exchange);
+
+/* exchange.c */
+int gw_exchange_ready(void);
+void gw_exchange_serve(struct gw_exchange *exchange);
+PyObject *gw_exchange_loop(uint32_t owner);
+
+/* worker.c */
+void gw_host_set(PyObject *host);
+int PySignal_SetWakeupFd(int fd);
+int gw_module_register(void);
+_Noreturn void gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell,
+                              int err);
+
+/* signals.c */
+void gw_signals_host(void);
+
+/* boot.c, called from Go */
+int gw_boot(const char *program, int argc, char *const *argv, char *why,
+            size_t why_size);
+
+/* title.c */
+void gw_title_room(char *room, size_t size);
+void gw_title_set(const char *title);
+
+/* zygote.c, called from Go */
+int gw_zygote_loop(int control);
+
+#endif

@@ -1,0 +1,345 @@
+"""What zygote and worker do in Python: find the application, start, leave.
+
+The zygote imports this module as ``_gowsgi_host`` and calls ``configure`` and,
+with preload, ``preload``; ``freeze`` is the last thing before it forks. A worker
+calls ``enter``, ``serve`` and ``leave``, in that order, on the main thread.
+Everything that happens for each request is in C.
+"""
+
+import ast
+import atexit
+import gc
+import importlib
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+
+import _gowsgi
+
+# Exit codes, as in gowsgi.h.
+EXIT_IMPORT = 3
+EXIT_APPLICATION = 4
+
+_settings = {}
+_application = None
+
+
+class ApplicationError(Exception):
+    """The application named on the command line cannot be served.
+
+    ``code`` is the exit code; ``trace`` says whether Python raised in the
+    application's own code, so that the traceback helps.
+    """
+
+    def __init__(self, code, message, trace=False):
+        super().__init__(message)
+        self.code = code
+        self.trace = trace
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: blocks of a file-like object, and its ``close``.
+
+    Source: PEP 3333, "Optional Platform-Specific File Handling".
+    """
+
+    def __init__(self, filelike, blksize=65536):
+        self.filelike = filelike
+        self.blksize = blksize
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        block = self.filelike.read(self.blksize)
+        if block:
+            return block
+        raise StopIteration
+
+
+def configure(text):
+    """Take the settings from the front, a JSON object; once, in the zygote."""
+    _settings.update(json.loads(text))
+    _gowsgi.configure(tuple(_settings["environ_keys"]))
+    # '' would follow every chdir of the application; the start directory is
+    # what "python -m" and gunicorn put first, too
+    paths = [os.path.abspath(p) for p in _settings["python_path"]]
+    paths.append(os.getcwd())
+    sys.path[:] = paths + [p for p in sys.path if p and p not in paths]
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.stdout is not None:
+        # whole lines reach a container's log although it is not a terminal
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def _parse(spec):
+    """Split ``module:expression`` into module, attribute path and call.
+
+    The call is None, or (args, kwargs) with literals only.
+    """
+    module, _, expression = spec.partition(":")
+    expression = expression or "application"
+    try:
+        node = ast.parse(expression, mode="eval").body
+    except SyntaxError as error:
+        raise ApplicationError(
+            EXIT_APPLICATION,
+            f'"{expression}" is neither a name nor a call: {error.msg}',
+        ) from None
+    call = None
+    if isinstance(node, ast.Call):
+        call = _literals(node, expression)
+        node = node.func
+    path = []
+    while isinstance(node, ast.Attribute):
+        path.insert(0, node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        raise ApplicationError(
+            EXIT_APPLICATION,
+            f'"{expression}" must be a name, a dotted name or a call of one',
+        )
+    return module, [node.id] + path, call
+
+
+def _literals(node, expression):
+    try:
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError
+        return (
+            [ast.literal_eval(argument) for argument in node.args],
+            {k.arg: ast.literal_eval(k.value) for k in node.keywords},
+        )
+    except ValueError:
+        raise ApplicationError(
+            EXIT_APPLICATION,
+            f'the arguments in "{expression}" must be literals',
+        ) from None
+
+
+def _import(name):
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name == missing or name.startswith(missing + "."):
+            raise ApplicationError(
+                EXIT_IMPORT,
+                f'no module named "{missing}" in {os.getcwd()} or on sys.path; '
+                "is --chdir or --pythonpath right?",
+            ) from None
+        raise ApplicationError(
+            EXIT_IMPORT, f'cannot import "{name}": {error}', trace=True
+        ) from error
+    except BaseException as error:  # SystemExit at import is a failure, too
+        raise ApplicationError(
+            EXIT_IMPORT,
+            f'cannot import "{name}": {type(error).__name__}: {error}',
+            trace=True,
+        ) from error
+
+
+def _near(module, name):
+    """Name what else in the module could have been meant, for the error."""
+    import difflib  # only on the way out
+
+    names = [n for n in vars(module) if not n.startswith("_")]
+    near = difflib.get_close_matches(name, names, 1)
+    for usual in ("application", "app", "create_app", "make_app"):
+        if not near and usual in names:
+            near = [usual]
+    return f'; did you mean "{module.__name__}:{near[0]}"?' if near else ""
+
+
+def load(spec):
+    """Return the application that ``spec`` names.
+
+    Raises ApplicationError with the exit code, and with the application's own
+    exception as its cause where there was one.
+    """
+    module_name, path, call = _parse(spec)
+    module = found = _import(module_name)
+    for depth, name in enumerate(path):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            owner = ".".join([module_name] + path[:depth])
+            hint = _near(module, name) if depth == 0 else ""
+            raise ApplicationError(
+                EXIT_APPLICATION, f'"{owner}" has no attribute "{name}"{hint}'
+            ) from None
+    if call is not None:
+        args, kwargs = call
+        try:
+            found = found(*args, **kwargs)
+        except BaseException as error:
+            raise ApplicationError(
+                EXIT_APPLICATION,
+                f'"{spec}" raised {type(error).__name__}: {error}',
+                trace=True,
+            ) from error
+    if not callable(found):
+        raise ApplicationError(
+            EXIT_APPLICATION,
+            f'"{spec}" is a {type(found).__name__}, which is not callable',
+        )
+    return found
+
+
+def explain(error):
+    """Return the text for the error log: the traceback, then one clear line."""
+    text = ""
+    if error.trace and error.__cause__ is not None:
+        text = "".join(
+            traceback.format_exception(
+                type(error.__cause__),
+                error.__cause__,
+                _below_host(error.__cause__.__traceback__),
+            )
+        )
+    return f"{text}gowsgi: error: {error}\n"
+
+
+def _below_host(trace):
+    """Drop this module's and importlib's frames from the top of a traceback."""
+    while trace is not None and trace.tb_next is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file != __file__ and "importlib" not in file:
+            break
+        trace = trace.tb_next
+    return trace
+
+
+def _load_or_exit():
+    try:
+        return load(_settings["application"])
+    except ApplicationError as error:
+        _write(explain(error))
+        _flush()
+        raise SystemExit(error.code) from None
+
+
+def _write(text):
+    """Write to standard error whatever the application made of sys.stderr."""
+    data = text.encode("utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(2, data) :]
+
+
+def preload():
+    """Import the application in the zygote, for every worker to inherit.
+
+    Raises SystemExit with the exit code after the reason has been written.
+    """
+    global _application
+    _application = _load_or_exit()
+    others = threading.active_count() - 1
+    if others:
+        _write(
+            f"gowsgi: warning: the application started {others} thread(s) while "
+            "it was preloaded; workers are forked without them\n"
+        )
+
+
+def freeze():
+    """Make what exists now cheap to share: copy-on-write stays shared."""
+    gc.collect()
+    gc.freeze()
+
+
+def describe(error):
+    """Return the traceback of an exception that ended a request, as text."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def _errors():
+    """Return the stream for ``wsgi.errors``.
+
+    Text, nothing is kept back: what a crashing request wrote last is what one
+    wants to read. Standard error of a worker is a pipe to the front, which
+    writes whole lines to the error log.
+    """
+    return io.TextIOWrapper(
+        io.FileIO(2, "w", closefd=False),
+        encoding="utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
+        write_through=True,
+    )
+
+
+def enter(worker_id):
+    """Make this worker ready: return application, environ, describe, title.
+
+    ``environ`` holds what is the same in every request; PEP 3333, "environ
+    Variables". Raises SystemExit with the exit code.
+    """
+    application = _application or _load_or_exit()
+    errors = _errors()
+    sys.stderr = sys.__stderr__ = errors
+    environ = {
+        "SERVER_SOFTWARE": _settings["server_software"],
+        "wsgi.version": (1, 0),
+        "wsgi.errors": errors,
+        "wsgi.multithread": _settings["threads"] > 1,
+        "wsgi.multiprocess": _settings["multiprocess"],
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+    }
+    title = f"gowsgi: worker {worker_id} [{_settings['name']}]"
+    return application, environ, describe, title
+
+
+def serve(threads):
+    """Serve until told to leave.
+
+    One thread: the main thread itself, so that the application has what it
+    has in any Python process. Several: threading.Thread objects, kept for the
+    life of the worker, because applications keep connections in thread-locals;
+    the main thread waits and runs signal handlers.
+    """
+    if threads == 1:
+        _gowsgi.serve(0)
+        return
+    pool = [
+        threading.Thread(
+            target=_gowsgi.serve, args=(n,), name=f"gowsgi-{n}", daemon=True
+        )
+        for n in range(threads)
+    ]
+    for thread in pool:
+        thread.start()
+    _gowsgi.wait()
+    for thread in pool:
+        thread.join()
+
+
+def leave():
+    """Shut Python down as far as an application can notice, without finalising.
+
+    Non-daemon threads are waited for, atexit functions run, streams are
+    flushed: the order of Py_FinalizeEx. Finalising itself with threads around
+    hangs or crashes on most versions, and the process ends anyway. The front
+    bounds all of it with --graceful-timeout.
+    """
+    for step in (threading._shutdown, atexit._run_exitfuncs, _flush):
+        try:
+            step()
+        except BaseException as error:
+            _write(describe(error))
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # None, closed, or its reader is gone: nobody is left to tell

@@ -1,0 +1,43 @@
+/* wait.c: sleeping and waking across processes, and the pause of a spin. */
+#define _GNU_SOURCE
+#include "gowsgi.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * gw_futex_wait: sleep while *word is still `seen`.
+ *
+ * GIL      not needed; a caller that holds it releases it first
+ * returns  at a wake, a signal, after timeout_ms (-1: never), or at once when
+ *          *word differs: the caller looks again in every case
+ * source   futex(2); not FUTEX_PRIVATE, the front is another process
+ */
+void
+gw_futex_wait(uint32_t *word, uint32_t seen, long timeout_ms)
+{
+    struct timespec limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+
+    syscall(SYS_futex, word, FUTEX_WAIT, seen,
+            timeout_ms < 0 ? NULL : &limit, NULL, 0);
+}
+
+/* gw_futex_wake: wake up to `count` sleepers on *word. GIL: not needed. */
+void
+gw_futex_wake(uint32_t *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}
+
+/* gw_pause: one step of a spin, cheap for the core's other thread. */
+void
+gw_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}

@@ -1,0 +1,217 @@
+/*
+ * worker.c: a worker from its fork to its _exit, and the module through which
+ * host.py reaches the C side.
+ */
+#define _GNU_SOURCE
+#include "gowsgi.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+struct gw_worker gw_worker;
+
+/* _gowsgi.configure(keys): keys is a tuple of str. */
+static PyObject *
+module_configure(PyObject *Py_UNUSED(module), PyObject *names)
+{
+    if (gw_environ_keys(names) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* _gowsgi.serve(owner): serve requests on this thread until told to leave. */
+static PyObject *
+module_serve(PyObject *Py_UNUSED(module), PyObject *owner)
+{
+    long number = PyLong_AsLong(owner);
+
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    return gw_exchange_loop((uint32_t)number);
+}
+
+/* _gowsgi.wait(): sleep until told to leave; signal handlers run meanwhile. */
+static PyObject *
+module_wait(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    uint32_t *order = &gw_worker.segment->order;
+
+    while (__atomic_load_n(order, __ATOMIC_SEQ_CST) == GW_SERVE) {
+        Py_BEGIN_ALLOW_THREADS
+        gw_futex_wait(order, GW_SERVE, -1);
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals() < 0)
+            PyErr_WriteUnraisable(gw_worker.application);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+    {"configure", module_configure, METH_O,
+     "configure(keys): learn the well-known environ keys, a tuple of str"},
+    {"serve", module_serve, METH_O,
+     "serve(owner): serve requests on this thread until told to leave"},
+    {"wait", module_wait, METH_NOARGS, "wait(): sleep until told to leave"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_gowsgi",
+    .m_doc = "The C side of a gowsgi worker; used by its host module only.",
+    .m_size = -1,
+    .m_methods = module_methods,
+};
+
+static PyObject *
+module_init(void)
+{
+    if (gw_input_ready() < 0 || gw_respond_ready() < 0 ||
+        gw_exchange_ready() < 0)
+        return NULL;
+    return PyModule_Create(&module_definition);
+}
+
+/* gw_module_register: make _gowsgi importable. Before CPython starts. */
+int
+gw_module_register(void)
+{
+    return PyImport_AppendInittab("_gowsgi", module_init);
+}
+
+/* gw_host_set: the module workers call; takes the reference over. */
+void
+gw_host_set(PyObject *host)
+{
+    gw_worker.host = host;
+}
+
+/* cpy3 links against this name, which CPython has long renamed. Not called. */
+int
+PySignal_SetWakeupFd(int Py_UNUSED(fd))
+{
+    return -1;
+}
+
+/* Leave at once: no atexit, no Go, nothing of the zygote's is undone twice. */
+static _Noreturn void
+leave(int code)
+{
+    _exit(code);
+}
+
+/*
+ * Call a function of host.py that answers with an object, or leave: host.py
+ * reports what went wrong and raises SystemExit with the code. New reference.
+ */
+static PyObject *
+host_call(const char *name, PyObject *argument)
+{
+    PyObject *method = PyObject_GetAttrString(gw_worker.host, name);
+    PyObject *result = NULL;
+
+    if (method != NULL)
+        result = argument == NULL
+                     ? PyObject_CallNoArgs(method)
+                     : PyObject_CallFunctionObjArgs(method, argument, NULL);
+    Py_XDECREF(method);
+    if (result == NULL) {
+        int code = 1;
+        if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
+            PyObject *type, *value, *traceback, *number;
+            PyErr_Fetch(&type, &value, &traceback);
+            PyErr_NormalizeException(&type, &value, &traceback);
+            number = PyObject_GetAttrString(value, "code");
+            if (number != NULL && PyLong_Check(number))
+                code = (int)PyLong_AsLong(number);
+        } else {
+            PyErr_Print();
+        }
+        leave(code);
+    }
+    return result;
+}
+
+/* The zygote dies, so do we; set before anything else can take time. */
+static void
+tie_to_zygote(pid_t zygote)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != zygote)
+        leave(0);
+}
+
+/* The Go runtime's alternate stack for its signal handlers is not ours. */
+static void
+forget_signal_stack(void)
+{
+    stack_t off = {.ss_flags = SS_DISABLE};
+
+    sigaltstack(&off, NULL);
+}
+
+/* Spinning only helps where the front can run meanwhile. */
+static long
+spin_limit(void)
+{
+    return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? GW_SPIN : 0;
+}
+
+static void
+tell_status(uint32_t status)
+{
+    __atomic_store_n(&gw_worker.segment->status, status, __ATOMIC_SEQ_CST);
+    gw_bell_ring(0);
+}
+
+/*
+ * gw_worker_main: the life of a worker; entered right after fork, in the
+ * child, with all signals blocked and the GIL held.
+ *
+ * zygote   pid of the process that forked us
+ * segment, bell, err  descriptors, ours to keep: shared memory, eventfd, and
+ *          the pipe that becomes standard error
+ * returns  never. It leaves with 0 when told to, GW_EXIT_* when the
+ *          application cannot be served.
+ */
+_Noreturn void
+gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
+{
+    char why[200];
+    PyObject *number, *entered;
+
+    tie_to_zygote(zygote);
+    forget_signal_stack();
+    dup2(err, STDERR_FILENO);
+    close(err);
+    gw_signals_host();
+    PyOS_AfterFork_Child();
+    if (gw_segment_attach(segment, &gw_worker.segment, why, sizeof(why)) < 0) {
+        fprintf(stderr, "gowsgi: worker %u: %s\n", id, why);
+        leave(GW_EXIT_CHANNEL);
+    }
+    close(segment);
+    gw_worker.id = id;
+    gw_worker.bell = bell;
+    gw_worker.spin = spin_limit();
+
+    number = PyLong_FromUnsignedLong(id);
+    entered = host_call("enter", number); /* (application, environ, title) */
+    Py_DECREF(number);
+    gw_worker.application = PyTuple_GetItem(entered, 0); /* kept by entered, */
+    gw_worker.environ = PyTuple_GetItem(entered, 1);     /* which is never */
+    gw_worker.describe = PyTuple_GetItem(entered, 2);    /* released */
+    gw_title_set(PyUnicode_AsUTF8(PyTuple_GetItem(entered, 3)));
+
+    tell_status(GW_SERVING);
+    number = PyLong_FromUnsignedLong(gw_worker.segment->threads);
+    Py_DECREF(host_call("serve", number));
+    Py_DECREF(number);
+    tell_status(GW_LEAVING);
+    Py_DECREF(host_call("leave", NULL));
+    leave(0);
+}

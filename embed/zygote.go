@@ -1,0 +1,235 @@
+package embed
+
+// The zygote: this file is what the re-executed binary runs.
+
+/*
+#include <stdlib.h>
+#include "gowsgi.h"
+*/
+import "C"
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	python3 "github.com/go-python/cpy3"
+
+	"gowsgi/embed/channel"
+)
+
+// hostSource is the module _gowsgi_host.
+//
+//go:embed host.py
+var hostSource string
+
+const hostFile = "<gowsgi host>"
+
+// ZygoteVariable, when set in the environment, makes the binary a zygote.
+const ZygoteVariable = "GOWSGI_ZYGOTE"
+
+// controlDescriptor is where the front puts the control socket: the first of
+// exec's ExtraFiles.
+const controlDescriptor = 3
+
+// ZygoteMain runs the zygote and returns its exit code.
+//
+// It must be called on the process's main thread, locked to it, before
+// anything else of the program has started: everything after the fork depends
+// on nothing but that thread. Errors go to standard error, a pipe the front
+// reads.
+func ZygoteMain() int {
+	control, settings, err := meetFront()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
+		return ExitChannel
+	}
+	provideTitle(settings.Name)
+	if err := boot(settings); err != nil {
+		fmt.Fprintf(os.Stderr, "gowsgi: error: %v\n", err)
+		return ExitInterpreter
+	}
+	if code := prepare(settings); code != 0 {
+		return code
+	}
+	if err := control.SendReport(channel.Report{Kind: channel.Booted, PID: os.Getpid()}); err != nil {
+		return 0 // the front is gone, and so is the reason to be here
+	}
+	fd, err := control.Descriptor()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
+		return ExitChannel
+	}
+	return -int(C.gw_zygote_loop(C.int(fd)))
+}
+
+func meetFront() (*channel.Control, *Settings, error) {
+	if err := os.Unsetenv(ZygoteVariable); err != nil {
+		return nil, nil, err
+	}
+	control, err := channel.NewControl(os.NewFile(controlDescriptor, "control"))
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := control.ReceiveSettings()
+	if err != nil {
+		return nil, nil, err
+	}
+	var settings Settings
+	if err := json.Unmarshal(text, &settings); err != nil {
+		return nil, nil, fmt.Errorf("settings from the front: %w", err)
+	}
+	return control, &settings, nil
+}
+
+// provideTitle lets titles be written over argv[0], which the front padded.
+func provideTitle(name string) {
+	arg := os.Args[0]
+	C.gw_title_room((*C.char)(unsafe.Pointer(unsafe.StringData(arg))), C.size_t(len(arg)))
+	title := C.CString("gowsgi: zygote [" + name + "]")
+	defer C.free(unsafe.Pointer(title))
+	os.Args = nil // its memory is the title's now
+	C.gw_title_set(title)
+}
+
+// boot starts CPython on this thread, which holds the GIL from then on.
+func boot(settings *Settings) error {
+	program := C.CString(settings.Interpreter)
+	defer C.free(unsafe.Pointer(program))
+	argv := make([]*C.char, 0, len(settings.Arguments)+1)
+	for _, a := range append([]string{"gowsgi"}, settings.Arguments...) {
+		arg := C.CString(a)
+		defer C.free(unsafe.Pointer(arg))
+		argv = append(argv, arg)
+	}
+	var why [512]C.char
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	pinner.Pin(&argv[0])
+	if C.gw_boot(program, C.int(len(argv)), &argv[0], &why[0], C.size_t(len(why))) < 0 {
+		return interpreterError(settings.Interpreter, C.GoString(&why[0]))
+	}
+	return nil
+}
+
+// interpreterError turns CPython's own words into something to act on.
+func interpreterError(program, why string) error {
+	err := fmt.Errorf("embed: start CPython %s as %s: %s", Version, program, why)
+	if strings.Contains(why, "encodings") {
+		err = fmt.Errorf("%w: its standard library is not where that interpreter should have it; is PYTHONHOME set, or the virtualenv's base Python gone?", err)
+	}
+	return err
+}
+
+// prepare makes the host module, preloads the application if asked, and
+// freezes what exists. It returns the exit code, 0 to go on.
+func prepare(settings *Settings) int {
+	host, err := importHost()
+	if err == nil {
+		err = configure(host, settings)
+	}
+	if err == nil && settings.Preload {
+		err = call(host, "preload")
+	}
+	if err == nil {
+		err = call(host, "freeze")
+	}
+	var exit *exitRequest
+	switch {
+	case errors.As(err, &exit):
+		return exit.code
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
+		return ExitInterpreter
+	}
+	C.gw_host_set((*C.PyObject)(unsafe.Pointer(host))) // takes the reference over
+	return 0
+}
+
+// importHost compiles and runs host.py. New reference.
+func importHost() (*python3.PyObject, error) {
+	builtins := python3.PyImport_ImportModule("builtins") // new
+	if builtins == nil {
+		return nil, pythonError("import builtins")
+	}
+	defer builtins.DecRef()
+	source := python3.PyUnicode_FromString(hostSource) // new, like the next two
+	defer source.DecRef()
+	file := python3.PyUnicode_FromString(hostFile)
+	defer file.DecRef()
+	mode := python3.PyUnicode_FromString("exec")
+	defer mode.DecRef()
+	code := builtins.CallMethodArgs("compile", source, file, mode)
+	if code == nil {
+		return nil, pythonError("compile " + hostFile)
+	}
+	defer code.DecRef()
+	host := python3.PyImport_ExecCodeModule("_gowsgi_host", code)
+	if host == nil {
+		return nil, pythonError("run " + hostFile)
+	}
+	return host, nil
+}
+
+func configure(host *python3.PyObject, settings *Settings) error {
+	text, err := json.Marshal(settings)
+	if err != nil {
+		return err
+	}
+	argument := python3.PyUnicode_FromString(string(text)) // new
+	defer argument.DecRef()
+	return call(host, "configure", argument)
+}
+
+// call runs a function of host.py for its effect.
+func call(host *python3.PyObject, name string, args ...*python3.PyObject) error {
+	result := host.CallMethodArgs(name, args...) // new
+	if result == nil {
+		return pythonError(name)
+	}
+	result.DecRef()
+	return nil
+}
+
+// exitRequest is SystemExit: the reason has been written already.
+type exitRequest struct{ code int }
+
+func (e *exitRequest) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+// pythonError takes the exception that is set and makes a Go error of it.
+func pythonError(doing string) error {
+	kind, value, trace := python3.PyErr_Fetch() // new, all three
+	kind, value, trace = python3.PyErr_NormalizeException(kind, value, trace)
+	defer func() {
+		for _, o := range []*python3.PyObject{kind, value, trace} {
+			if o != nil {
+				o.DecRef()
+			}
+		}
+	}()
+	if value == nil {
+		return fmt.Errorf("embed: %s: failed without an exception", doing)
+	}
+	if python3.PyErr_GivenExceptionMatches(value, python3.PyExc_SystemExit) {
+		code := value.GetAttrString("code") // new
+		if code != nil {
+			defer code.DecRef()
+			if python3.PyLong_Check(code) {
+				return &exitRequest{python3.PyLong_AsLong(code)}
+			}
+		}
+		return &exitRequest{1}
+	}
+	text := value.Repr() // new
+	if text == nil {
+		python3.PyErr_Clear()
+		return fmt.Errorf("embed: %s: an exception without a repr", doing)
+	}
+	defer text.DecRef()
+	return fmt.Errorf("embed: %s: %s", doing, python3.PyUnicode_AsUTF8(text))
+}

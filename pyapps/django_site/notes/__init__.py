@@ -1,0 +1,1 @@
+"""Notes with an optional file: models, admin, forms, sessions, a streamed answer."""

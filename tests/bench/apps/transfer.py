@@ -1,0 +1,46 @@
+"""A body of any size down, a body of any size up, and nothing else to measure.
+
+GET /?size=N    answers N zero bytes, yielded in blocks of 64 KiB, with
+                Content-Length: one block is made once, so that the server's
+                copying is measured and not Python's allocating.
+POST /          reads the body in blocks of 64 KiB and answers its length.
+"""
+
+from urllib.parse import parse_qs
+
+BLOCK = bytes(65536)
+
+
+def application(environ, start_response):
+    """Route by method: POST is up, everything else is down."""
+    if environ["REQUEST_METHOD"] == "POST":
+        return _up(environ, start_response)
+    return _down(environ, start_response)
+
+
+def _down(environ, start_response):
+    size = int(parse_qs(environ.get("QUERY_STRING", "")).get("size", ["0"])[0])
+    start_response(
+        "200 OK",
+        [("Content-Type", "application/octet-stream"), ("Content-Length", str(size))],
+    )
+    return _blocks(size)
+
+
+def _blocks(size):
+    for _ in range(size // len(BLOCK)):
+        yield BLOCK
+    if size % len(BLOCK):
+        yield BLOCK[: size % len(BLOCK)]
+
+
+def _up(environ, start_response):
+    total = 0
+    while block := environ["wsgi.input"].read(len(BLOCK)):
+        total += len(block)
+    body = b"%d\n" % total
+    start_response(
+        "200 OK",
+        [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))],
+    )
+    return [body]

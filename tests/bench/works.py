@@ -1,0 +1,336 @@
+"""The works: what is asked of every server, and what is measured while it is.
+
+One class a manner of measuring; WORKS lists the works themselves. A sample is
+a dict of numbers, whose keys and units are those of COLUMNS.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import client
+
+MIB = 1 << 20
+HERE = Path(__file__).resolve().parent
+PYAPPS = HERE.parents[1] / "pyapps"
+GIB = 1 << 30
+
+# A worker that dies young may be replaced with back-off, by design of several
+# servers; the work asks for the replacement of one that had been serving.
+SETTLED_SECONDS = 3.0
+
+EVERY = ("gowsgi", "uwsgi", "gunicorn", "gthread", "waitress", "mod_wsgi")
+FORKING = ("gowsgi", "uwsgi", "gunicorn")
+
+# key: (title, format), in the order of the tables.
+COLUMNS = {
+    "req_s": ("req/s", "{:,.0f}"),
+    "mib_s": ("MiB/s", "{:,.0f}"),
+    "ready_ms": ("ready ms", "{:.1f}"),
+    "p99_ms": ("p99 ms", "{:.2f}"),
+    "cpu_us": ("CPU us/req", "{:.1f}"),
+    "cpu_us_mib": ("CPU us/MiB", "{:,.0f}"),
+    "growth_mib": ("growth MiB", "{:.1f}"),
+    "pss_mib": ("PSS MiB", "{:.1f}"),
+    "processes": ("processes", "{:.0f}"),
+    "errors": ("errors", "{:.0f}"),
+}
+
+
+class MeasureError(Exception):
+    """The server was up, but the work could not be done on it."""
+
+
+@dataclass(frozen=True)
+class App:
+    """A WSGI application, and a request that shows it is the one served."""
+
+    folder: Path
+    module: str
+    callable: str
+    path: str
+    body: bytes  # has to be in the answer to GET path
+
+
+HELLO = App(PYAPPS, "hello", "application", "/", b"Hello, World!\n")
+FLASK = App(PYAPPS, "flask_app", "app", "/hello", b"Hello, World!\n")
+DJANGO = App(PYAPPS / "django_site", "mysite.wsgi", "application", "/notes/", b"<html")
+PID = App(HERE / "apps", "django_pid", "application", "/notes/", b"<html")
+TRANSFER = App(HERE / "apps", "transfer", "application", "/?size=3", b"\0\0\0")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on one number of gowsgi's, alone or as a ratio to a peer's."""
+
+    key: str
+    bound: float
+    peer: str = ""  # "": the bound is on the number itself, in its own unit
+    at_most: bool = False
+
+    def met(self, value):
+        """Return whether value keeps the bound."""
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+@dataclass(frozen=True)
+class Work:
+    """One work: an application, how it is served, who takes part, the targets."""
+
+    name: str
+    title: str
+    app: App
+    main: str  # the key by which servers are compared
+    workers: int = 1
+    preload: bool = False
+    servers: tuple = EVERY
+    targets: tuple = field(default=())
+
+    def check(self, server):
+        """Make one request; raise MeasureError unless the application answered."""
+        status, body = client.get(server.port, self.app.path)
+        if status != 200 or self.app.body not in body:
+            raise MeasureError(
+                f"GET {self.app.path} = {status} {body[:60]!r}, "
+                f"want 200 with {self.app.body!r}"
+            )
+
+    def measure(self, server, seconds):
+        """Return one sample of the running server; timed works last seconds."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Rate(Work):
+    """Requests a second, from keep-alive connections that never pause."""
+
+    connections: int = 32
+
+    def measure(self, server, seconds):
+        for _ in range(100):  # lazy imports and first-use caches
+            client.get(server.port, self.app.path)
+        before = server.cpu()
+        told = run_wrk(server, self.app.path, self.connections, seconds)
+        cpu = server.cpu_since(before)
+        return {
+            "req_s": told["requests"] / (told["microseconds"] / 1e6),
+            "p99_ms": told["p99_us"] / 1000,
+            "cpu_us": cpu / 1000 / told["requests"],
+            "pss_mib": server.pss() / MIB,
+            "errors": told["socket"] + told["timeout"],
+        }
+
+
+@dataclass(frozen=True)
+class Transfer(Work):
+    """One body of size bytes down or up; memory is watched meanwhile."""
+
+    up: bool = False
+    size: int = GIB
+
+    def measure(self, server, seconds):
+        self._move(server, MIB)  # both ways of the server's code have run once
+        cpu = server.cpu()
+        with Watch(server) as watch:
+            took = self._move(server, self.size)
+        mib = self.size / MIB
+        return {
+            "mib_s": mib / took,
+            "cpu_us_mib": server.cpu_since(cpu) / 1000 / mib,
+            "growth_mib": watch.growth / MIB,
+            "pss_mib": server.pss() / MIB,
+        }
+
+    def _move(self, server, size):
+        try:
+            if self.up:
+                return client.upload(server.port, "/", size)
+            return client.download(server.port, f"/?size={size}", size)
+        except (client.ExchangeError, OSError) as err:
+            raise MeasureError(f"{self.title}: {err}") from err
+
+
+class Watch:
+    """Samples the memory of a server until the with block ends.
+
+    growth is the most that PSS rose above where it was at the start, in bytes.
+    """
+
+    def __init__(self, server):
+        self.growth = 0
+        self._server = server
+        self._start = server.pss()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+        self._look()
+
+    def _sample(self):
+        # Ten a second: a body takes longer to grow by 64 MiB unseen than the
+        # reading of smaps_rollup is allowed to disturb.
+        while not self._over.wait(0.1):
+            self._look()
+
+    def _look(self):
+        self.growth = max(self.growth, self._server.pss() - self._start)
+
+
+@dataclass(frozen=True)
+class Memory(Work):
+    """PSS of the whole tree after every worker has been busy for a while."""
+
+    def measure(self, server, seconds):
+        run_wrk(server, self.app.path, 4 * self.workers, min(seconds, 2))
+        return {"pss_mib": server.pss() / MIB, "processes": len(server.pids())}
+
+
+@dataclass(frozen=True)
+class Replacement(Work):
+    """Milliseconds from KILL of the only worker to an answer from the next."""
+
+    def measure(self, server, seconds):
+        run_wrk(server, self.app.path, 4, 1)
+        time.sleep(SETTLED_SECONDS)
+        killed = int(client.get(server.port, "/pid")[1])
+        if killed not in server.pids():
+            raise MeasureError(f"/pid = {killed}, which is no process of the server")
+        begun = time.perf_counter()
+        os.kill(killed, signal.SIGKILL)
+        while time.perf_counter() - begun < 30:
+            try:
+                status, body = client.get(server.port, "/pid")
+            except (OSError, client.http.client.HTTPException):
+                status, body = 0, b""
+            if status == 200 and int(body) != killed:
+                return {"ready_ms": (time.perf_counter() - begun) * 1000}
+            time.sleep(0.001)
+        raise MeasureError(f"worker {killed} was not replaced within 30 s")
+
+
+def run_wrk(server, path, connections, seconds):
+    """Run wrk and return what report.lua says; raise MeasureError on non-2xx."""
+    # Two wrk threads only for many connections: on few cores a second one
+    # takes from the servers what it does not need.
+    threads = 2 if connections >= 64 else 1
+    url = f"http://{client.HOST}:{server.port}{path}"
+    run = subprocess.run(
+        [
+            "wrk",
+            *("-t", str(threads), "-c", str(connections), "-d", f"{seconds}s"),
+            *("-s", str(HERE / "report.lua"), url),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode != 0:
+        raise MeasureError(f"wrk {url} exited with {run.returncode}: {run.stderr}")
+    told = json.loads(run.stdout.splitlines()[-1])
+    if told["requests"] == 0 or told["status"]:
+        raise MeasureError(
+            f"wrk {url}: {told['requests']} answers, {told['status']} not 2xx or 3xx"
+        )
+    return told
+
+
+def _ratio(key, peer, bound, at_most=False):
+    return Target(key, bound, peer, at_most)
+
+
+WORKS = (
+    Rate(
+        "hello",
+        "hello, 1 worker, 32 connections",
+        HELLO,
+        "req_s",
+        targets=(
+            _ratio("req_s", "uwsgi", 2.5),
+            _ratio("req_s", "gunicorn", 8),
+            _ratio("cpu_us", "uwsgi", 0.65, at_most=True),
+        ),
+    ),
+    Rate(
+        "hello-one",
+        "hello, 1 worker, 1 connection",
+        HELLO,
+        "req_s",
+        targets=(_ratio("req_s", "uwsgi", 0.9),),
+        connections=1,
+    ),
+    Rate(
+        "hello-two",
+        "hello, 2 workers, 64 connections",
+        HELLO,
+        "req_s",
+        workers=2,
+        targets=(_ratio("req_s", "uwsgi", 1.3),),
+        connections=64,
+    ),
+    Rate(
+        "flask",
+        "Flask hello, 2 workers, 32 connections",
+        FLASK,
+        "req_s",
+        workers=2,
+        targets=(_ratio("req_s", "uwsgi", 1.2), _ratio("req_s", "gunicorn", 2.5)),
+    ),
+    Rate(
+        "django",
+        "Django page with a query, 2 workers, 32 connections",
+        DJANGO,
+        "req_s",
+        workers=2,
+        targets=(_ratio("req_s", "uwsgi", 1.0),),
+    ),
+    Transfer(
+        "down",
+        "1 GiB streamed down",
+        TRANSFER,
+        "mib_s",
+        targets=(
+            _ratio("mib_s", "uwsgi", 1.0),
+            Target("growth_mib", 64, at_most=True),
+        ),
+    ),
+    Transfer(
+        "up",
+        "1 GiB POSTed up",
+        TRANSFER,
+        "mib_s",
+        targets=(
+            _ratio("mib_s", "uwsgi", 1.0),
+            Target("growth_mib", 64, at_most=True),
+        ),
+        up=True,
+    ),
+    Memory(
+        "memory",
+        "Django, 4 workers, preloaded: memory of everything",
+        DJANGO,
+        "pss_mib",
+        workers=4,
+        preload=True,
+        servers=FORKING,
+        targets=(_ratio("pss_mib", "gunicorn", 0.9, at_most=True),),
+    ),
+    Replacement(
+        "replace",
+        "Django, preloaded: the only worker is killed and replaced",
+        PID,
+        "ready_ms",
+        preload=True,
+        servers=FORKING,
+        targets=(Target("ready_ms", 50, at_most=True),),
+    ),
+)

@@ -1,0 +1,395 @@
+package workers
+
+// Call, from the perspective of the connection whose request it runs.
+
+import (
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"gowsgi/embed/channel"
+	"gowsgi/environ"
+	"gowsgi/wsgi"
+)
+
+// Call implements wsgi.Call on a worker's slot.
+type Call struct {
+	dispatcher *dispatcher
+	limits     channel.Sizes
+	lookOut    int // how often to look for the answer before sleeping
+
+	request channel.Request
+	ticket  uint32
+	spin    bool // its goroutine is awake and will look for the answer itself
+
+	// the queue's, guarded by the dispatcher's mutex
+	next, previous *Call
+	queued         bool
+
+	seat      atomic.Pointer[seat] // where it is laid out, nil while queued
+	lost      atomic.Pointer[wsgi.LostError]
+	abandoned atomic.Bool // nobody waits any more; the bell's listener cleans up
+	news      chan struct{}
+	roomNews  chan struct{}
+
+	settled bool   // the exchange is read out; what follows holds the rest
+	held    bool   // but the seat is not given back yet
+	outcome channel.Outcome
+	fault   string
+	buffer  []byte // copied head and rest of the body
+	rest    []byte // part of buffer
+}
+
+// reset makes the call ready for Begin.
+func (c *Call) reset() {
+	c.seat.Store(nil)
+	c.lost.Store(nil)
+	c.settled, c.held, c.spin = false, false, false
+	c.outcome, c.fault = channel.Complete, ""
+	c.buffer, c.rest = c.buffer[:0], nil
+	c.request = channel.Request{}
+}
+
+// Begin implements wsgi.Call.
+func (c *Call) Begin(r wsgi.Request) error {
+	if len(r.Environ) > c.limits.Environ || len(r.Body) > c.limits.Body {
+		return wsgi.ErrTooLarge
+	}
+	c.request = channel.Request{Environ: r.Environ, Body: r.Body, BodyMore: r.BodyMore, BodyLength: r.BodyLength}
+	if err := c.dispatcher.begin(c); err != nil {
+		c.settled = true
+		return err
+	}
+	return nil
+}
+
+// BodyLimit implements wsgi.Call.
+func (c *Call) BodyLimit() int { return c.limits.Body }
+
+// rung is called by the worker's listener when the slot has news.
+func (c *Call) rung(s *seat) {
+	if c.abandoned.Load() {
+		c.sweep(s)
+		return
+	}
+	c.wake()
+}
+
+func (c *Call) wake() {
+	select {
+	case c.news <- struct{}{}:
+	default: // it has been told already and will look at everything
+	}
+	select {
+	case c.roomNews <- struct{}{}:
+	default:
+	}
+}
+
+// mine returns the slot if a thread has begun this call on it.
+func (c *Call) mine() (*channel.Slot, channel.State) {
+	s := c.seat.Load()
+	if s == nil {
+		return nil, channel.Free
+	}
+	state, ticket := s.slot.State()
+	if ticket != c.ticket || state < channel.Running {
+		return nil, state
+	}
+	return s.slot, state
+}
+
+// await waits until the call is Done (true), or something is published, or
+// the worker is lost.
+//
+// The worker rings only for who has announced to sleep, and the announcement
+// is followed by another look: see Slot.Wait. A call that is moved to another
+// worker is announced there by the dispatcher.
+func (c *Call) await(published func(*channel.Slot) bool) (done bool) {
+	looks := 0
+	if c.spin {
+		looks = c.lookOut
+	}
+	announced := (*seat)(nil)
+	for {
+		if slot, state := c.mine(); slot != nil {
+			if state == channel.Done {
+				return true
+			}
+			if published(slot) {
+				return false
+			}
+		}
+		if c.lost.Load() != nil {
+			return false
+		}
+		if looks > 0 {
+			looks--
+			relax(looks)
+			continue
+		}
+		if s := c.seat.Load(); s != announced && s != nil {
+			s.slot.Wait(channel.WaitReply)
+			announced = s
+			continue
+		}
+		<-c.news
+		announced = nil
+	}
+}
+
+func hasHead(s *channel.Slot) bool {
+	head, _, err := s.Head()
+	return head != nil || err != nil
+}
+
+func hasBody(s *channel.Slot) bool {
+	p, err := s.Published()
+	return len(p) > 0 || err != nil
+}
+
+// settle copies what is left of a Done exchange and gives the seat back, so
+// that the worker can go on while the client is still reading. While a request
+// body may still be on its way into the slot, End gives the seat back instead.
+func (c *Call) settle() error {
+	s := c.seat.Load()
+	c.outcome = s.slot.Outcome()
+	c.fault = s.slot.Fault()
+	from := len(c.buffer)
+	var err error
+	for err == nil {
+		var p []byte
+		p, err = s.slot.Published()
+		if len(p) == 0 {
+			break
+		}
+		c.buffer = append(c.buffer, p...)
+		s.slot.Consumed(len(p))
+	}
+	c.rest = c.buffer[from:]
+	c.settled = true
+	if c.request.BodyMore {
+		c.held = true // another goroutine may be filling the body ring
+		return err
+	}
+	c.dispatcher.release(s)
+	return err
+}
+
+// Head implements wsgi.Call.
+func (c *Call) Head(fields []environ.Header) ([]byte, []environ.Header, int64, error) {
+	done := c.await(hasHead)
+	if lost := c.lost.Load(); lost != nil && !done && !c.published(hasHead) {
+		return nil, fields, -1, lost
+	}
+	slot := c.seat.Load().slot
+	head, length, err := slot.Head()
+	size := len(head)
+	switch {
+	case err != nil:
+	case done:
+		err = c.settle()
+		if err == nil && size == 0 {
+			return nil, fields, -1, c.failure()
+		}
+		if err == nil && size > len(c.rest) {
+			err = channel.ErrDamaged
+		}
+	default:
+		c.buffer = append(c.buffer, head...)
+		slot.Consumed(size)
+	}
+	if err != nil {
+		return nil, fields, -1, c.damaged(err)
+	}
+	if done {
+		c.rest = c.rest[size:]
+	}
+	status, fields, err := unpackHead(c.buffer[:size:size], fields)
+	if err != nil {
+		return nil, fields, -1, c.damaged(err)
+	}
+	return status, fields, length, nil
+}
+
+// published looks at the slot of a call whose worker is lost: what was
+// published before is still there.
+func (c *Call) published(has func(*channel.Slot) bool) bool {
+	slot, _ := c.mine()
+	return slot != nil && has(slot)
+}
+
+func unpackHead(head []byte, fields []environ.Header) ([]byte, []environ.Header, error) {
+	status, rest, err := channel.ReadHead(head)
+	for err == nil {
+		var h environ.Header
+		var ok bool
+		h.Name, h.Value, ok, err = rest.Next()
+		if !ok {
+			break
+		}
+		fields = append(fields, h)
+	}
+	return status, fields, err
+}
+
+// failure is the error of an exchange that ended without a complete answer.
+func (c *Call) failure() error {
+	traceback := c.fault
+	c.fault = "" // reported here, not by End again
+	if traceback == "" {
+		traceback = "the application ended without an answer\n"
+	}
+	return &wsgi.ApplicationError{Traceback: traceback}
+}
+
+func (c *Call) damaged(err error) error {
+	return fmt.Errorf("workers: %w", err)
+}
+
+// Body implements wsgi.Call.
+func (c *Call) Body() ([]byte, error) {
+	if !c.settled {
+		done := c.await(hasBody)
+		slot := c.seat.Load().slot
+		switch p, err := slot.Published(); {
+		case err != nil:
+			return nil, c.damaged(err)
+		case done:
+			if err := c.settle(); err != nil {
+				return nil, c.damaged(err)
+			}
+		case len(p) > 0:
+			return p, nil
+		default:
+			return nil, c.lost.Load()
+		}
+	}
+	switch {
+	case len(c.rest) > 0:
+		return c.rest, nil
+	case c.outcome == channel.Complete:
+		return nil, io.EOF
+	default:
+		return nil, c.failure()
+	}
+}
+
+// Consumed implements wsgi.Call.
+func (c *Call) Consumed(n int) {
+	if c.settled {
+		c.rest = c.rest[n:]
+		return
+	}
+	c.seat.Load().slot.Consumed(n)
+}
+
+// awaitReader waits, for the goroutine that brings the request body, until
+// ready says so; false when the application no longer reads.
+func (c *Call) awaitReader(ready func(*channel.Slot) bool) bool {
+	announced := (*seat)(nil)
+	for {
+		if slot, state := c.mine(); slot != nil {
+			if state == channel.Done || state == channel.Aborted {
+				return false
+			}
+			if ready(slot) {
+				return true
+			}
+		}
+		if c.lost.Load() != nil {
+			return false
+		}
+		if s := c.seat.Load(); s != announced && s != nil {
+			s.slot.Wait(channel.WaitRoom)
+			announced = s
+			continue
+		}
+		<-c.roomNews
+		announced = nil
+	}
+}
+
+func hasRoom(s *channel.Slot) bool {
+	p, err := s.Room()
+	return len(p) > 0 || err != nil
+}
+
+// Room implements wsgi.Call.
+func (c *Call) Room() ([]byte, error) {
+	if !c.awaitReader(hasRoom) {
+		return nil, io.EOF
+	}
+	p, err := c.seat.Load().slot.Room()
+	if err != nil {
+		return nil, c.damaged(err)
+	}
+	return p, nil
+}
+
+// Wanted implements wsgi.Call.
+func (c *Call) Wanted() error {
+	if !c.awaitReader((*channel.Slot).BodyWanted) {
+		return io.EOF
+	}
+	return nil
+}
+
+// Filled implements wsgi.Call.
+func (c *Call) Filled(n int) { c.seat.Load().slot.Filled(n) }
+
+// EndBody implements wsgi.Call.
+func (c *Call) EndBody(complete bool) {
+	if slot, _ := c.mine(); slot != nil {
+		slot.EndBody(complete)
+	}
+}
+
+// Abort implements wsgi.Call.
+func (c *Call) Abort() {
+	if slot, _ := c.mine(); slot != nil && !c.settled {
+		slot.Abort()
+	}
+}
+
+// End implements wsgi.Call.
+func (c *Call) End() (traceback string, again bool) {
+	if c.held {
+		c.dispatcher.release(c.seat.Load())
+	}
+	again = c.settled || c.dispatcher.withdraw(c) || c.giveUp()
+	traceback = c.fault
+	if again {
+		c.reset()
+	}
+	return traceback, again
+}
+
+// giveUp ends a call that a thread has begun. It returns false when that
+// thread still runs it: then the bell's listener gives the seat back later and
+// the Call cannot be used again.
+func (c *Call) giveUp() bool {
+	s := c.seat.Load()
+	if c.lost.Load() != nil {
+		c.dispatcher.release(s)
+		return true
+	}
+	c.abandoned.Store(true)
+	s.slot.Abort()
+	s.slot.Wait(channel.WaitReply)
+	c.sweep(s) // it may have finished before it could know whom to tell
+	return false
+}
+
+// sweep gives the seat of an abandoned call back once the thread has finished
+// it. It is called by whoever may be the last to see that, and acts once.
+func (c *Call) sweep(s *seat) {
+	state, ticket := s.slot.State()
+	if state != channel.Done || ticket != c.ticket || !c.abandoned.CompareAndSwap(true, false) {
+		return
+	}
+	if s.slot.Outcome() == channel.Raised {
+		c.dispatcher.complain(s.slot.Fault())
+	}
+	c.dispatcher.release(s)
+}

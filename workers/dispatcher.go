@@ -1,0 +1,281 @@
+package workers
+
+import (
+	"sync"
+
+	"gowsgi/embed/channel"
+	"gowsgi/wsgi"
+)
+
+// dispatcher decides which thread runs which call.
+//
+// One queue for all workers. A call goes to a worker with an idle thread if
+// there is one, else it is laid out ahead in a worker with a free seat, so that
+// the next request is there the moment a thread ends one, else it queues. A
+// call laid out ahead is not stuck there: when a thread of another worker goes
+// idle and nothing is queued, or when the call has been passed by many others,
+// it is taken back and given to that thread. So no call waits behind a slow
+// request while any thread is idle.
+type dispatcher struct {
+	mu      sync.Mutex
+	workers []*worker
+	queue   queue
+	ticket  uint32
+	seats   int // of all workers together
+	stopped bool
+	// emptied is told of a leaving worker that has run its last call; it is
+	// called with mu held and must not wait.
+	emptied func(*worker)
+	// complain is told the traceback of a call nobody waits for any more.
+	complain func(traceback string)
+}
+
+// overdueFactor: a call laid out ahead is overdue once this many times as many
+// calls as there are seats were dispatched after it. Counted, not timed: no
+// clock is read, and under load it is well below a millisecond.
+const overdueFactor = 4
+
+// begin gives the call a ticket and a seat or a place in the queue.
+func (d *dispatcher) begin(c *Call) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return wsgi.ErrStopped
+	}
+	d.ticket++
+	c.ticket = d.ticket
+	w := d.roomiestLocked()
+	if w == nil || d.queue.length > 0 {
+		d.queue.push(c)
+		return nil
+	}
+	// its goroutine will look for the answer itself for a moment
+	c.spin = w.idleLocked()
+	d.placeLocked(c, w)
+	return nil
+}
+
+// roomiestLocked returns the worker with an idle thread, or else with a free
+// seat, that has the least to do for its threads; nil if every seat is taken.
+func (d *dispatcher) roomiestLocked() *worker {
+	var best *worker
+	for _, w := range d.workers {
+		if !w.roomLocked() {
+			continue
+		}
+		if best == nil || w.taken()*best.threads < best.taken()*w.threads {
+			best = w
+		}
+	}
+	return best
+}
+
+func (d *dispatcher) placeLocked(c *Call, w *worker) {
+	i := w.vacant[len(w.vacant)-1]
+	w.vacant = w.vacant[:len(w.vacant)-1]
+	s := &w.seats[i]
+	waits := channel.WaitReply
+	if c.spin {
+		waits = 0
+	}
+	s.call.Store(c)
+	c.seat.Store(s)
+	s.slot.Offer(c.request, c.ticket, waits)
+}
+
+// vacateLocked takes the call off its seat; the slot is Free already.
+func (d *dispatcher) vacateLocked(s *seat) {
+	w := s.worker
+	s.call.Store(nil)
+	w.vacant = append(w.vacant, s.slot.Index())
+}
+
+// release ends the use of a seat whose exchange is Done, or lost, and gives
+// the worker something else to do.
+func (d *dispatcher) release(s *seat) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.slot.Release()
+	s.worker.served++
+	d.vacateLocked(s)
+	d.settleLocked(s.worker)
+}
+
+// settleLocked feeds a worker, or lets go of one that leaves or is gone.
+func (d *dispatcher) settleLocked(w *worker) {
+	switch {
+	case w.gone:
+		if w.taken() == 0 {
+			w.letGo()
+		}
+	case w.leaving:
+		if w.taken() == 0 && d.emptied != nil {
+			d.emptied(w)
+		}
+	default:
+		d.feedLocked(w)
+	}
+}
+
+// feedLocked gives waiting calls to a worker that has room.
+func (d *dispatcher) feedLocked(w *worker) {
+	for w.roomLocked() {
+		c := d.nextLocked(w)
+		if c == nil {
+			return
+		}
+		c.spin = false
+		d.placeLocked(c, w)
+	}
+}
+
+// nextLocked picks what w should run next: the head of the queue, or, for an
+// idle thread, a call that another worker is not getting to.
+func (d *dispatcher) nextLocked(w *worker) *Call {
+	if w.idleLocked() {
+		if c := d.stealLocked(w, d.queue.length > 0); c != nil {
+			return c
+		}
+	}
+	return d.queue.pop()
+}
+
+// stealLocked takes back the oldest call that is laid out in a worker with no
+// idle thread; with overdueOnly, only one that has waited for long.
+func (d *dispatcher) stealLocked(thief *worker, overdueOnly bool) *Call {
+	var from *seat
+	var oldest uint32
+	for _, v := range d.workers {
+		if v == thief || v.taken() <= v.threads {
+			continue
+		}
+		for i := range v.seats {
+			state, ticket := v.seats[i].slot.State()
+			if state == channel.Ready && (from == nil || older(ticket, oldest)) {
+				from, oldest = &v.seats[i], ticket
+			}
+		}
+	}
+	if from == nil || overdueOnly && d.ticket-oldest < uint32(overdueFactor*d.seats) {
+		return nil
+	}
+	c := from.call.Load()
+	if c == nil || !from.slot.TakeBack() {
+		return nil // begun at this very moment: just as good
+	}
+	d.vacateLocked(from)
+	return c
+}
+
+// join adds a worker that serves, and gives it what waits.
+func (d *dispatcher) join(w *worker) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.workers = append(d.workers, w)
+	d.seats += len(w.seats)
+	d.feedLocked(w)
+}
+
+// retire gives a worker no more calls; what it has not begun goes to others.
+// emptied is called when the rest is done, at once if there is nothing.
+func (d *dispatcher) retire(w *worker) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dropLocked(w)
+	w.leaving = true
+	d.takeAllBackLocked(w)
+	d.settleLocked(w)
+	d.feedAllLocked()
+}
+
+// lose takes a worker off whose process has ended. Calls it had not begun go
+// to others; calls it ran fail with reason, unless their answer was complete.
+// It returns how many calls the worker had answered.
+func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dropLocked(w)
+	served := w.served
+	w.leaving, w.gone = true, true
+	w.segment.Hush()
+	d.takeAllBackLocked(w)
+	for i := range w.seats {
+		s := &w.seats[i]
+		c := s.call.Load()
+		if c == nil {
+			continue
+		}
+		if c.abandoned.CompareAndSwap(true, false) {
+			s.slot.Release()
+			d.vacateLocked(s)
+			continue
+		}
+		c.lost.Store(reason)
+		c.wake()
+	}
+	d.settleLocked(w)
+	d.feedAllLocked()
+	return served
+}
+
+func (d *dispatcher) dropLocked(w *worker) {
+	for i := range d.workers {
+		if d.workers[i] == w {
+			d.workers = append(d.workers[:i], d.workers[i+1:]...)
+			d.seats -= len(w.seats)
+			return
+		}
+	}
+}
+
+// takeAllBackLocked queues what a worker has not begun, where it belongs by age.
+func (d *dispatcher) takeAllBackLocked(w *worker) {
+	for i := range w.seats {
+		s := &w.seats[i]
+		c := s.call.Load()
+		if c == nil || !s.slot.TakeBack() {
+			continue
+		}
+		d.vacateLocked(s)
+		c.seat.Store(nil)
+		d.queue.pushInOrder(c)
+		c.wake() // it may be spinning on the old seat, or about to sleep on it
+	}
+}
+
+func (d *dispatcher) feedAllLocked() {
+	for d.queue.length > 0 {
+		w := d.roomiestLocked()
+		if w == nil {
+			return
+		}
+		c := d.queue.pop()
+		c.spin = false
+		d.placeLocked(c, w)
+	}
+}
+
+// withdraw takes a call off that has not begun. It returns false if a thread
+// has begun it.
+func (d *dispatcher) withdraw(c *Call) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c.queued {
+		d.queue.remove(c)
+		return true
+	}
+	s := c.seat.Load()
+	if s == nil || !s.slot.TakeBack() {
+		return false
+	}
+	d.vacateLocked(s)
+	d.settleLocked(s.worker)
+	return true
+}
+
+// stop refuses calls from now on; calls that have begun go on.
+func (d *dispatcher) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+}

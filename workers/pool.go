@@ -1,0 +1,143 @@
+package workers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gowsgi/embed/channel"
+	"gowsgi/wsgi"
+)
+
+// Options says what a pool is made of.
+type Options struct {
+	Workers int // processes
+	Sizes   channel.Sizes
+	Zygote  Command
+	Log     *slog.Logger
+	// Output takes what zygote and workers write to standard error, in whole
+	// lines. It is called from one goroutine for each process.
+	Output func(lines []byte)
+}
+
+// Pool is a set of worker processes that serve one application. It implements
+// wsgi.Backend.
+type Pool struct {
+	options    Options
+	dispatcher dispatcher
+	lookOut    int
+	commands   chan command
+	finished   chan struct{} // closed when every process is gone
+}
+
+// BootError is returned by Start when the application or the interpreter could
+// not be started. The reason has gone to Output already.
+type BootError struct {
+	Code   int // exit code of the zygote or worker, see package embed
+	Reason string
+}
+
+func (e *BootError) Error() string { return "workers: cannot start: " + e.Reason }
+
+// Start starts the zygote and all workers, and returns when they serve.
+//
+// If one of them cannot, nothing is left running and the error is a
+// *BootError. ctx ends the attempt; it has no part in what comes after.
+func Start(ctx context.Context, o Options) (*Pool, error) {
+	p := &Pool{
+		options:  o,
+		commands: make(chan command),
+		finished: make(chan struct{}),
+		lookOut:  lookOutFor(),
+	}
+	s := newSupervisor(p)
+	p.dispatcher.emptied = s.tellEmptied
+	p.dispatcher.complain = func(traceback string) {
+		o.Log.Error("the application failed after its client had gone", "traceback", traceback)
+	}
+	started := make(chan error, 1)
+	go s.run(started)
+	select {
+	case err := <-started:
+		return p, err
+	case <-ctx.Done():
+		p.Kill()
+		<-p.finished
+		return nil, ctx.Err()
+	}
+}
+
+// NewCall implements wsgi.Backend.
+func (p *Pool) NewCall() wsgi.Call {
+	return &Call{
+		dispatcher: &p.dispatcher,
+		limits:     p.options.Sizes,
+		lookOut:    p.lookOut,
+		news:       make(chan struct{}, 1),
+		roomNews:   make(chan struct{}, 1),
+	}
+}
+
+// Stop refuses new calls, lets every worker finish what it runs and shut
+// Python down, and kills what is left when ctx ends. It returns when every
+// process is gone: nil, or ctx's error if some had to be killed.
+func (p *Pool) Stop(ctx context.Context) error {
+	p.dispatcher.stop()
+	p.send(command{kind: commandLeave})
+	select {
+	case <-p.finished:
+		return nil
+	case <-ctx.Done():
+		p.Kill()
+		<-p.finished
+		return fmt.Errorf("workers: stop: %w", ctx.Err())
+	}
+}
+
+// Kill ends every process at once.
+func (p *Pool) Kill() {
+	p.dispatcher.stop()
+	p.send(command{kind: commandKill})
+}
+
+// Finished is closed when every process of the pool is gone.
+func (p *Pool) Finished() <-chan struct{} { return p.finished }
+
+// PIDs returns the process ids of the workers that serve, for status and
+// tests; nil once the pool has finished.
+func (p *Pool) PIDs() []int {
+	reply := make(chan []int, 1)
+	p.send(command{kind: commandPIDs, pids: reply})
+	select {
+	case pids := <-reply:
+		return pids
+	case <-p.finished:
+		return nil
+	}
+}
+
+func (p *Pool) send(c command) {
+	select {
+	case p.commands <- c:
+	case <-p.finished:
+	}
+}
+
+// command is what others ask of the supervisor.
+type command struct {
+	kind commandKind
+	pids chan<- []int
+}
+
+type commandKind uint8
+
+const (
+	commandLeave commandKind = iota
+	commandKill
+	commandPIDs
+)
+
+// zygotePatience is how long a zygote may take to end once its control socket
+// is closed.
+const zygotePatience = time.Second

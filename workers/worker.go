@@ -1,0 +1,89 @@
+package workers
+
+import (
+	"sync/atomic"
+	"time"
+
+	"gowsgi/embed/channel"
+)
+
+// worker is one process of the pool, or the segment it left behind.
+type worker struct {
+	id      uint32
+	segment *channel.Segment
+	threads int
+
+	// Guarded by the dispatcher's mutex.
+	seats   []seat
+	vacant  []int // indices of seats without a call, a stack
+	leaving bool  // gets no more calls
+	gone    bool  // the process has ended
+	served  int   // calls it answered, or spoiled, to the end
+
+	// holders of the segment: the goroutine that listens to it, and the
+	// dispatcher until the process and its last call are gone
+	holders atomic.Int32
+
+	// The supervisor's alone.
+	pid     int
+	state   workerState
+	started time.Time
+	killed  bool // by us, so its end is no surprise
+}
+
+// workerState is what the supervisor waits for next from a worker.
+type workerState uint8
+
+const (
+	forking workerState = iota // ordered from the zygote
+	booting                    // importing the application
+	serving
+	leaving // told to leave
+)
+
+// seat is one slot of a worker and the call that has it.
+type seat struct {
+	worker *worker
+	slot   *channel.Slot
+	call   atomic.Pointer[Call] // also read by the goroutine that hears the bell
+}
+
+func newWorker(id uint32, segment *channel.Segment) *worker {
+	n := segment.Sizes().Slots
+	w := &worker{id: id, segment: segment, threads: segment.Sizes().Threads}
+	w.seats = make([]seat, n)
+	for i := n - 1; i >= 0; i-- {
+		w.seats[i].worker = w
+		w.seats[i].slot = segment.Slot(i)
+		w.vacant = append(w.vacant, i)
+	}
+	w.holders.Store(2)
+	return w
+}
+
+// letGo gives up one hold on the segment; the last one unmaps it.
+func (w *worker) letGo() {
+	if w.holders.Add(-1) == 0 {
+		w.segment.Close()
+	}
+}
+
+// taken is how many calls the worker has: running, ready, or being read out.
+func (w *worker) taken() int { return len(w.seats) - len(w.vacant) }
+
+// idleLocked says that a thread will begin one more call at once.
+func (w *worker) idleLocked() bool {
+	return !w.leaving && w.taken() < w.threads
+}
+
+// roomLocked says that one more call can be laid out.
+func (w *worker) roomLocked() bool {
+	return !w.leaving && len(w.vacant) > 0
+}
+
+// rung is called when the worker has rung for a slot.
+func (w *worker) rung(slot int) {
+	if c := w.seats[slot].call.Load(); c != nil {
+		c.rung(&w.seats[slot])
+	}
+}

@@ -1,0 +1,168 @@
+package workers
+
+// The zygote, from the perspective of the front that started it.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"gowsgi/embed/channel"
+)
+
+// titleRoom is how many bytes a process title may have: ps shows argv[0], and
+// only what exec put there can be overwritten.
+const titleRoom = 160
+
+// Command says how a zygote is started and told what to serve.
+type Command struct {
+	Path     string   // the binary: this one
+	Env      []string // its whole environment, with what makes it a zygote
+	Settings []byte   // its first message
+}
+
+// zygote is the process workers are forked from.
+type zygote struct {
+	process *exec.Cmd
+	control *channel.Control
+	reports chan channel.Report // closed when the control socket is
+	exited  chan error          // one value: how the process ended
+}
+
+// startZygote starts the process. The calling goroutine must be locked to its
+// thread and stay: the kernel kills the zygote when that thread ends, which is
+// how it dies with the front.
+func startZygote(c Command, output func(io.Reader)) (*zygote, error) {
+	control, theirs, err := channel.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = theirs.Close() }() // the zygote has its own by then
+	stderr, w, err := os.Pipe()
+	if err != nil {
+		_ = control.Close()
+		return nil, fmt.Errorf("workers: pipe for the zygote: %w", err)
+	}
+	defer func() { _ = w.Close() }()
+
+	title := "gowsgi: zygote"
+	cmd := &exec.Cmd{
+		Path:       c.Path,
+		Args:       []string{title + strings.Repeat(" ", titleRoom-len(title))},
+		Env:        c.Env,
+		Stdout:     os.Stdout,
+		Stderr:     w,
+		ExtraFiles: []*os.File{theirs},
+		SysProcAttr: &syscall.SysProcAttr{
+			Setpgid:   true, // Ctrl-C is the front's to handle
+			Pdeathsig: syscall.SIGKILL,
+		},
+	}
+	if err := cmd.Start(); err != nil {
+		_ = control.Close()
+		_ = stderr.Close()
+		return nil, fmt.Errorf("workers: start the zygote: %w", err)
+	}
+	go output(stderr)
+	z := &zygote{
+		process: cmd,
+		control: control,
+		reports: make(chan channel.Report, 16),
+		exited:  make(chan error, 1),
+	}
+	if err := control.SendSettings(c.Settings); err != nil {
+		z.kill()
+		return nil, err
+	}
+	go z.listen()
+	go func() { z.exited <- cmd.Wait() }()
+	return z, nil
+}
+
+func (z *zygote) listen() {
+	defer close(z.reports)
+	for {
+		r, err := z.control.Receive()
+		if err != nil {
+			return // io.EOF or worse: exited says why
+		}
+		z.reports <- r
+	}
+}
+
+func (z *zygote) kill() {
+	_ = z.process.Process.Kill() // it may have ended by itself
+	_ = z.control.Close()
+}
+
+// exitCode returns the code of a zygote that left by itself, -1 otherwise.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// forkInto orders a worker with a segment of its own and returns it.
+func (z *zygote) fork(id uint32, sizes channel.Sizes, output func(io.Reader)) (*worker, error) {
+	segment, err := channel.Create(sizes)
+	if err != nil {
+		return nil, err
+	}
+	stderr, w, err := os.Pipe()
+	if err != nil {
+		segment.Close()
+		return nil, fmt.Errorf("workers: pipe for worker %d: %w", id, err)
+	}
+	defer func() { _ = w.Close() }()
+	if err := z.control.Fork(id, segment, w); err != nil {
+		_ = stderr.Close()
+		segment.Close()
+		return nil, err
+	}
+	segment.Forked()
+	go output(stderr)
+	return newWorker(id, segment), nil
+}
+
+func (z *zygote) signal(w *worker, sig unix.Signal) {
+	_ = z.control.Signal(w.id, sig) // a zygote that is gone took the worker along
+}
+
+// copyLines hands whole lines from r to write until end-of-file; several at
+// once when they came at once, so that a traceback stays together.
+func copyLines(r io.Reader, write func([]byte)) {
+	buf := make([]byte, 0, 4096)
+	for {
+		if len(buf) == cap(buf) && cap(buf) < maxLine {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		end := bytes.LastIndexByte(buf, '\n') + 1
+		if end == 0 && len(buf) == maxLine || err != nil {
+			end = len(buf)
+		}
+		if end > 0 {
+			write(buf[:end])
+			buf = append(buf[:0], buf[end:]...)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// maxLine is the longest line kept together.
+const maxLine = 64 << 10

@@ -1,0 +1,103 @@
+package wsgi
+
+import (
+	"errors"
+	"fmt"
+
+	"gowsgi/environ"
+)
+
+// Backend runs applications; package workers is the real one, tests have a
+// fake.
+type Backend interface {
+	// NewCall returns a Call for one connection to use again and again.
+	NewCall() Call
+}
+
+// Request is what a Call begins with.
+type Request struct {
+	Environ    []byte // packed by package environ; lent until the Call ends
+	Body       []byte // the part of the body that is here; lent likewise
+	BodyMore   bool   // the rest follows through Room and Filled
+	BodyLength int64  // the body's whole length, -1 when not known
+}
+
+// Call is one run of the application at a time.
+//
+// The order is Begin, Head, Body until io.EOF or an error, End. Room, Wanted,
+// Filled and EndBody may be used from a second goroutine in between. After an
+// error, or once Abort was called, only End may follow; after End, Begin.
+type Call interface {
+	// Begin puts the request into the queue and does not wait. It returns
+	// ErrStopped when the pool no longer takes requests, ErrTooLarge when the
+	// environ does not fit the worker's memory.
+	Begin(Request) error
+
+	// Head waits until the application has begun its answer and returns the
+	// status ("200 OK"), the headers, appended to fields, and the body's length
+	// where the PEP lets the gateway declare it for the application (one
+	// item), else -1. The bytes are lent until End.
+	Head(fields []environ.Header) (status []byte, _ []environ.Header, length int64, err error)
+
+	// Body waits for and returns the next bytes of the answer's body, lent
+	// until Consumed; io.EOF after the last, an error when the application or
+	// its worker failed. It may return the same bytes again until they are
+	// consumed.
+	Body() ([]byte, error)
+
+	// Consumed gives the first n bytes that Body returned back.
+	Consumed(n int)
+
+	// BodyLimit is how many body bytes Begin takes at most.
+	BodyLimit() int
+
+	// Room waits for and returns memory to put request body bytes into. It
+	// returns io.EOF once the application no longer reads.
+	Room() ([]byte, error)
+
+	// Wanted waits until the application waits for body bytes. It returns
+	// io.EOF when it never will.
+	Wanted() error
+
+	// Filled says that n bytes of what Room returned are body bytes now.
+	Filled(n int)
+
+	// EndBody says that the request body is complete, or broken off.
+	EndBody(complete bool)
+
+	// Abort tells the application to stop: iteration ends, close() is called.
+	// It does not wait for that.
+	Abort()
+
+	// End ends the call, aborting it if it still runs. It returns what close()
+	// complained about, empty if nothing, and whether Begin may follow; if not,
+	// the application is still busy stopping and a NewCall is needed.
+	End() (traceback string, again bool)
+}
+
+// Errors of a Call that the gateway answers in its own way.
+var (
+	// ErrStopped is returned by Begin when the server is stopping.
+	ErrStopped = errors.New("wsgi: the server is stopping")
+	// ErrTooLarge is returned by Begin when the request's head is too large.
+	ErrTooLarge = errors.New("wsgi: the request's environ is too large")
+)
+
+// ApplicationError is returned by Head and Body when the application raised,
+// gave something that is not WSGI, or never called start_response.
+type ApplicationError struct {
+	Traceback string // as Python prints it
+}
+
+func (e *ApplicationError) Error() string { return "wsgi: the application failed" }
+
+// LostError is returned by Head and Body when the worker ended while it ran
+// the request.
+type LostError struct {
+	Worker uint32
+	Reason string // "killed by SIGSEGV"
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("wsgi: worker %d ended while it ran the request: %s", e.Worker, e.Reason)
+}

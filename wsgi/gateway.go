@@ -1,0 +1,289 @@
+package wsgi
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gowsgi/environ"
+)
+
+// Exchange is one HTTP request and its answer, as a protocol engine offers it.
+// ReadBody and InterruptBody may be used from another goroutine than the rest.
+type Exchange interface {
+	// ExpectsContinue says that the client holds the body back until the first
+	// ReadBody that has to wait.
+	ExpectsContinue() bool
+	// Buffered returns body bytes that are here already, without reading them.
+	Buffered() []byte
+	// ReadBody reads decoded body bytes; io.EOF at the end. Other errors may
+	// have a method Status() int: the HTTP status that fits them.
+	ReadBody(p []byte) (int, error)
+	// InterruptBody makes a ReadBody that waits return.
+	InterruptBody()
+	// WriteHead sets status and fields; length is the body's, -1 if unknown.
+	WriteHead(status int, reason []byte, fields []environ.Header, length int64) error
+	Write(p []byte) (int, error)
+	Flush() error
+	// Finish completes the answer; Abort makes the client see a broken one;
+	// Refuse gives a complete small one of the engine's own instead.
+	Finish() error
+	Abort()
+	Refuse(status int, why string, fields ...environ.Header) error
+	// Status and Written are what was answered so far: the final status, 0
+	// before it, and body bytes.
+	Status() int
+	Written() int64
+}
+
+// Options of a Gateway.
+type Options struct {
+	Backend Backend
+	Log     *slog.Logger
+	// Access, if not nil, is called once for each exchange, after its answer.
+	// The record and what it points to are lent for the call.
+	Access func(*AccessRecord)
+}
+
+// AccessRecord is what an access log may tell of one exchange.
+type AccessRecord struct {
+	Request  *environ.Request
+	Status   int
+	Written  int64 // bytes of the body
+	Started  time.Time
+	Duration time.Duration
+}
+
+// Gateway serves exchanges; it may be used by any number of goroutines.
+type Gateway struct {
+	options Options
+	runs    sync.Pool // of *run
+}
+
+// New returns a Gateway in front of o.Backend.
+func New(o Options) *Gateway {
+	g := &Gateway{options: o}
+	g.runs.New = func() any { return &run{gateway: g, call: o.Backend.NewCall()} }
+	return g
+}
+
+// Serve runs the application for x, whose request is r, and answers. When it
+// returns, x is finished or aborted. r.ContentLength is set if the length of a
+// chunked body has become known.
+func (g *Gateway) Serve(x Exchange, r *environ.Request) {
+	one := g.runs.Get().(*run)
+	var started time.Time
+	if g.options.Access != nil {
+		started = time.Now()
+	}
+	one.serve(x, r)
+	if g.options.Access != nil {
+		g.options.Access(&AccessRecord{
+			Request: r, Status: x.Status(), Written: x.Written(),
+			Started: started, Duration: time.Since(started),
+		})
+	}
+	one.release()
+	g.runs.Put(one)
+}
+
+// run is one exchange on its way through the gateway. Runs are reused: a run
+// keeps its Call and its buffers.
+type run struct {
+	gateway *Gateway
+	call    Call
+
+	exchange Exchange
+	request  *environ.Request
+	environ  []byte
+	fields   []environ.Header
+	body     []byte // the part of the request body read before the call
+	carrier  carrier
+}
+
+// keepBody is the largest body buffer a run keeps for its next exchange.
+const keepBody = 64 << 10
+
+func (r *run) release() {
+	r.exchange, r.request = nil, nil
+	clear(r.fields)
+	r.fields = r.fields[:0]
+	if cap(r.body) > keepBody {
+		r.body = nil
+	}
+}
+
+func (r *run) serve(x Exchange, request *environ.Request) {
+	r.exchange, r.request = x, request
+	body, more, err := r.gather()
+	if err != nil {
+		r.refuseBody(err)
+		return
+	}
+	r.environ = environ.Append(r.environ[:0], request)
+	length := request.ContentLength
+	err = r.call.Begin(Request{Environ: r.environ, Body: body, BodyMore: more, BodyLength: length})
+	if err != nil {
+		r.refuseBegin(err)
+	} else {
+		r.carrier.start(r, more)
+		r.answer()
+		r.carrier.stop(x)
+	}
+	r.end()
+}
+
+// end gives the call up; what close() complained about is logged here, because
+// the answer was complete before.
+func (r *run) end() {
+	traceback, again := r.call.End()
+	if traceback != "" {
+		r.logFailure("close() of the application's iterable failed", traceback)
+	}
+	if !again {
+		r.call = r.gateway.options.Backend.NewCall()
+	}
+}
+
+func (r *run) refuseBegin(err error) {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		_ = r.exchange.Refuse(431, "the request's header fields are too large together")
+	default:
+		_ = r.exchange.Refuse(503, "the server is stopping", retryAfter)
+	}
+}
+
+// retryAfter: a second is enough for a restart, and polite enough.
+var retryAfter = environ.Header{Name: []byte("Retry-After"), Value: []byte("1")}
+
+// answer waits for the application's head and passes its body on.
+func (r *run) answer() {
+	status, fields, known, err := r.call.Head(r.fields[:0])
+	r.fields = fields
+	if err != nil {
+		r.failed(err)
+		return
+	}
+	head, err := readHead(status, fields, known)
+	if err != nil {
+		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		_ = r.exchange.Refuse(500, internalError)
+		return
+	}
+	if err := r.exchange.WriteHead(head.code, head.reason, head.fields, head.length); err != nil {
+		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		_ = r.exchange.Refuse(500, internalError)
+		return
+	}
+	r.passBody(head.length)
+}
+
+const internalError = "the application failed to answer this request"
+
+// passBody sends the body block by block, flushing each: PEP 3333 §Buffering
+// and Streaming forbids holding one back while the next is made.
+func (r *run) passBody(length int64) {
+	var passed int64
+	for {
+		p, err := r.call.Body()
+		if err != nil {
+			r.bodyEnded(err)
+			return
+		}
+		n := len(p)
+		if length >= 0 && passed+int64(n) > length {
+			r.cut(p[:length-passed], length)
+			return
+		}
+		_, err = r.exchange.Write(p)
+		r.call.Consumed(n)
+		passed += int64(n)
+		if err == nil && passed != length {
+			err = r.exchange.Flush()
+		}
+		if err != nil {
+			r.clientGone(err)
+			return
+		}
+	}
+}
+
+// bodyEnded: the application is through, or has failed with the head out.
+func (r *run) bodyEnded(err error) {
+	if !errors.Is(err, io.EOF) {
+		r.failed(err)
+		return
+	}
+	if err := r.exchange.Finish(); err != nil && !r.carrier.failed() {
+		r.gateway.options.Log.Warn("an answer could not be completed", "request", requestLine(r.request), "error", err)
+	}
+}
+
+// cut sends the last bytes that Content-Length leaves room for, and stops the
+// application. PEP 3333 §Handling the Content-Length Header.
+func (r *run) cut(last []byte, length int64) {
+	_, _ = r.exchange.Write(last) // Finish tells if the client has gone
+	r.gateway.options.Log.Error("the application's body is longer than its Content-Length; the rest was cut off",
+		"request", requestLine(r.request), "content_length", length)
+	_ = r.exchange.Finish()
+	r.call.Abort()
+}
+
+// clientGone stops the application: nobody reads on. Not an error of anyone's
+// here, so it is told to those who ask for it only.
+func (r *run) clientGone(err error) {
+	r.gateway.options.Log.Debug("the client went away", "request", requestLine(r.request), "error", err)
+	r.call.Abort()
+	r.exchange.Abort()
+}
+
+// failed answers for an application or worker that broke down: a page when
+// nothing was sent, else a connection that ends in the middle, so that nobody
+// takes half an answer for a whole one.
+func (r *run) failed(err error) {
+	sent := r.exchange.Status() != 0
+	code, why := 500, internalError
+	var application *ApplicationError
+	var lost *LostError
+	switch {
+	case errors.As(err, &application) && r.carrier.failed():
+		// it choked on a body that the client never finished
+		if !sent {
+			r.refuseBody(r.carrier.err)
+			return
+		}
+	case errors.As(err, &application):
+		r.logFailure("the application failed", application.Traceback)
+	case errors.As(err, &lost):
+		code, why = 502, "the worker process ended while it ran this request"
+		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "worker", lost.Worker, "reason", lost.Reason)
+	default:
+		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "error", err)
+	}
+	if sent {
+		r.exchange.Abort()
+		return
+	}
+	_ = r.exchange.Refuse(code, why) // the client may have gone, too
+}
+
+// refuseBody answers a request whose body cannot be read.
+func (r *run) refuseBody(err error) {
+	var status interface{ Status() int }
+	if errors.As(err, &status) && status.Status() != 0 {
+		_ = r.exchange.Refuse(status.Status(), err.Error())
+		return
+	}
+	r.exchange.Abort()
+}
+
+func (r *run) logFailure(what, traceback string) {
+	r.gateway.options.Log.Error(what, "request", requestLine(r.request), "traceback", traceback)
+}
+
+func requestLine(r *environ.Request) string {
+	return string(r.Method) + " " + string(r.Target)
+}

@@ -1,0 +1,71 @@
+// This file describes an exchange, one request and its answer, and ends it for the connection.
+
+package http1
+
+import (
+	"sync"
+
+	"gowsgi/environ"
+)
+
+// Exchange is one request and its answer. A connection has one and uses it again for each request, so
+// nothing of it may be kept beyond ServeExchange.
+//
+// The methods that read the body may run in one goroutine while those that write the answer run in
+// another; InterruptBody may be called from any.
+type Exchange struct {
+	// Request is what the client asked. Its slices point into the connection's buffer.
+	Request environ.Request
+
+	c    *conn
+	body body
+	answer
+
+	keep      bool // the connection may serve another request
+	http10    bool
+	keepAsked bool // an HTTP/1.0 client asked to keep the connection
+	headEnd   int  // where in the buffer the head ends and body bytes may be put
+
+	continueMu sync.Mutex // orders "100 Continue" before the final head
+	expects    bool       // the client waits for "100 Continue" and has not got it
+}
+
+// begin prepares for the request whose head was just parsed.
+func (x *Exchange) begin(f framing) {
+	x.http10 = f&isHTTP10 != 0
+	x.keepAsked = x.http10 && f&wantsKeepAlive != 0
+	x.keep = f&wantsClose == 0 && (!x.http10 || x.keepAsked) && x.c.srv.o.KeepAlive >= 0
+	x.headEnd = x.c.r
+	x.body.begin(&x.Request)
+	// An HTTP/1.0 client does not know 100 Continue, and with nothing to come it waits for nothing.
+	x.expects = f&(wantsContinue|isHTTP10) == wantsContinue && !x.bodyHere()
+	x.answer = answer{}
+}
+
+// ExpectsContinue tells whether the client waits for "100 Continue" before it sends its body. The first
+// ReadBody sends that; a handler that refuses the request instead need not read anything.
+func (x *Exchange) ExpectsContinue() bool {
+	x.continueMu.Lock()
+	defer x.continueMu.Unlock()
+	return x.expects
+}
+
+// settle brings the connection to the end of the request, and tells whether it can serve another.
+func (x *Exchange) settle() bool {
+	if !x.ended {
+		x.Abort()
+	}
+	if x.body.interrupted.Load() {
+		x.c.readBy = longAgo // what InterruptBody has set without saying so
+	}
+	switch {
+	case x.aborted:
+		return false
+	case x.keep && (x.body.ended || x.drain()):
+		return true
+	case x.body.ended && x.c.r == x.c.w:
+		return false // everything was read: closing resets nothing
+	}
+	x.c.linger()
+	return false
+}

@@ -1,0 +1,203 @@
+// This file accepts connections, knows which are open, and ends them.
+
+package http1
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Timeouts holds the idle timers of a connection. Zero means no limit. To spare the system timer, a
+// timer may run up to a quarter of its value, at most a second, longer than said.
+type Timeouts struct {
+	Header    time.Duration // first byte of a request to the end of its head; then 408
+	Body      time.Duration // between bytes of a body; ReadBody then returns ErrBodyTimeout
+	Send      time.Duration // between bytes the client takes of an answer; then the answer is aborted
+	KeepAlive time.Duration // to the first byte of a request; then the connection is closed. Negative: one request per connection
+}
+
+// Options says how a Server behaves. Only Handler is required.
+type Options struct {
+	Limits
+	Timeouts
+	Handler Handler
+	// Server is the value of the Server field of answers; empty leaves the field out.
+	Server string
+	// Log takes what no client is told: accept failures and panics of the handler as errors, refused
+	// requests as debug messages. nil drops it.
+	Log *slog.Logger
+	// ServerName and ServerPort replace what the environ would get from the listener's address. On a
+	// unix socket that is "localhost" and "80": PEP 3333 wants both non-empty.
+	ServerName, ServerPort string
+}
+
+// Handler answers requests.
+type Handler interface {
+	// ServeExchange answers one request. It must end the exchange with Finish, Refuse or Abort; the
+	// engine aborts one that is left open, or whose handler panicked. x and everything it lent are
+	// invalid once ServeExchange has returned: no goroutine may be reading or writing any more.
+	ServeExchange(x *Exchange)
+}
+
+// Server serves HTTP/1 on any number of listeners.
+type Server struct {
+	o       Options
+	log     *slog.Logger
+	closing atomic.Bool
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	drained   chan struct{} // made by the first Shutdown, closed with the last connection
+}
+
+// New makes a server. It starts nothing.
+func New(o Options) *Server {
+	o.Limits = o.Limits.withDefaults()
+	s := &Server{o: o, log: o.Log, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// Serve accepts connections of l until Shutdown or Close, then returns ErrClosed; it closes l. When
+// accepting fails because something is used up (descriptors, memory), it tries again after a while,
+// with one line in the log per shortage.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.addListener(l) {
+		_ = l.Close()
+		return ErrClosed
+	}
+	defer s.removeListener(l)
+	var wait time.Duration
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			wait = 0
+			s.start(c)
+		case s.closing.Load():
+			return ErrClosed
+		case !isShortage(err):
+			return err
+		default:
+			if wait == 0 {
+				s.log.Error("cannot accept connections, trying again", "listener", l.Addr().String(), "error", err)
+			}
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			time.Sleep(wait)
+		}
+	}
+}
+
+// isShortage tells errors of accept that pass: the process or the machine is out of something, or the
+// client has gone before it was accepted.
+func isShortage(err error) bool {
+	for _, e := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+	_ = l.Close()
+}
+
+// start serves a connection in a goroutine of its own.
+func (s *Server) start(nc net.Conn) {
+	c := newConn(s, nc)
+	s.mu.Lock()
+	if s.closing.Load() {
+		s.mu.Unlock()
+		_ = nc.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	go c.serve()
+}
+
+// forget drops a connection that has ended.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.checkDrained()
+}
+
+// checkDrained tells Shutdown when no connection is left. s.mu is held.
+func (s *Server) checkDrained() {
+	if s.drained == nil || len(s.conns) > 0 {
+		return
+	}
+	select {
+	case <-s.drained:
+	default:
+		close(s.drained)
+	}
+}
+
+// Shutdown closes the listeners and idle connections at once, lets running exchanges finish, each with
+// Connection: close, and returns when none is left. When ctx ends first it returns ctx.Err() and leaves
+// the rest open; Close ends them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stop()
+	if s.drained == nil {
+		s.drained = make(chan struct{})
+	}
+	for c := range s.conns {
+		c.closeIdle()
+	}
+	s.checkDrained()
+	drained := s.drained
+	s.mu.Unlock()
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close closes the listeners and all connections now, whatever runs on them.
+func (s *Server) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop()
+	for c := range s.conns {
+		_ = c.nc.Close()
+	}
+}
+
+// stop closes the listeners. s.mu is held.
+func (s *Server) stop() {
+	s.closing.Store(true)
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+}
