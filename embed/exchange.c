@@ -5,6 +5,7 @@
 #include "gowsgi.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* The Python objects of one exchange; all owned, all may be NULL. */
 struct call {
@@ -16,6 +17,25 @@ struct call {
 
 static PyObject *name_close;      /* interned "close" */
 static PyObject *name_wsgi_input; /* interned "wsgi.input" */
+
+/*
+ * The application has forked and the child came back here instead of leaving
+ * by os._exit: it must not answer the parent's request a second time, nor take
+ * the next one. GIL: held. Does not return in the child.
+ */
+static void
+leave_if_forked(void)
+{
+    static const char complaint[] =
+        "gowsgi: a process forked by the application returned from it; "
+        "it ends here (leave such a process with os._exit)\n";
+
+    if (!gw_worker.forked)
+        return;
+    if (write(STDERR_FILENO, complaint, sizeof(complaint) - 1) < 0)
+        _exit(1);
+    _exit(0);
+}
 
 /* Call application(environ, start_response). Returns 0, or -1. */
 static int
@@ -33,6 +53,7 @@ call_application(struct call *call)
     if (ok)
         call->iterable = PyObject_CallFunctionObjArgs(
             gw_worker.application, environ, call->start_response, NULL);
+    leave_if_forked();
     Py_DECREF(environ);
     return call->iterable != NULL ? 0 : -1;
 }
@@ -112,6 +133,7 @@ send_blocks(struct call *call)
         return -1;
     while (sent == 0 && !call->exchange->dropped &&
            (block = PyIter_Next(iterator)) != NULL) {
+        leave_if_forked();
         sent = check_block(block);
         if (sent == 0 && PyBytes_GET_SIZE(block) > 0)
             sent = send_block(call, block);
@@ -119,6 +141,7 @@ send_blocks(struct call *call)
             call->exchange->dropped = 1;
         Py_DECREF(block);
     }
+    leave_if_forked();
     Py_DECREF(iterator);
     return sent < 0 || PyErr_Occurred() ? -1 : 0;
 }
@@ -188,6 +211,7 @@ close_iterable(PyObject *iterable)
         return 0;
     }
     closed = PyObject_CallNoArgs(close);
+    leave_if_forked();
     Py_DECREF(close);
     Py_XDECREF(closed);
     return closed == NULL ? -1 : 0;

@@ -37,6 +37,7 @@ struct gw_worker {
     struct gw_segment *segment; /* mapped, never unmapped: process lifetime */
     int bell;                   /* eventfd towards the front */
     uint32_t id;
+    int forked;            /* 1 in a process forked by the application */
     long spin;             /* loads before a thread sleeps; 0: never spin */
     PyObject *host;        /* owned: the module made from host.py */
     PyObject *application; /* owned */

@@ -281,6 +281,7 @@ def enter(worker_id):
     ``environ`` holds what is the same in every request; PEP 3333, "environ
     Variables". Raises SystemExit with the exit code.
     """
+    os.register_at_fork(after_in_child=_gowsgi.forked)
     application = _application or _load_or_exit()
     errors = _errors()
     sys.stderr = sys.__stderr__ = errors

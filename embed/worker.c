@@ -50,11 +50,21 @@ module_wait(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* _gowsgi.forked(): called in the child of each os.fork() of the application. */
+static PyObject *
+module_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    gw_worker.forked = 1;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
     {"configure", module_configure, METH_O,
      "configure(keys): learn the well-known environ keys, a tuple of str"},
     {"serve", module_serve, METH_O,
      "serve(owner): serve requests on this thread until told to leave"},
+    {"forked", module_forked, METH_NOARGS,
+     "forked(): this process is a child of a worker, not a worker"},
     {"wait", module_wait, METH_NOARGS, "wait(): sleep until told to leave"},
     {NULL, NULL, 0, NULL},
 };

@@ -83,6 +83,14 @@ def pipe(data):
     return open(reading, "rb")
 
 
+def loop(wrapper, file):
+    """Yields the blocks of a wrapped file, and closes it."""
+    try:
+        yield from wrapper(file)
+    finally:
+        file.close()
+
+
 def file_and_length(path, data, query):
     """Returns what the path sends, and its Content-Length or None."""
     if path == "/offset":
@@ -126,7 +134,7 @@ def send(environ, start_response, path, query):
     if path == "/block":
         return wrapper(file, int(query.get("block", 10)))
     if path == "/loop":
-        return (block for block in wrapper(file))
+        return loop(wrapper, file)
     return wrapper(file)
 
 

@@ -32,8 +32,8 @@ type Call struct {
 	news      chan struct{}
 	roomNews  chan struct{}
 
-	settled bool   // the exchange is read out; what follows holds the rest
-	held    bool   // but the seat is not given back yet
+	settled bool // the exchange is read out; what follows holds the rest
+	held    bool // but the seat is not given back yet
 	outcome channel.Outcome
 	fault   string
 	buffer  []byte // copied head and rest of the body

@@ -4,7 +4,7 @@ import "runtime"
 
 // lookOuts is how often the goroutine of a connection looks for the answer of
 // an idle worker before it sleeps: about as long as a short application runs.
-const lookOuts = 300
+const lookOuts = 10000
 
 // lookOutFor returns how often to look here: on one processor never, because
 // the worker could not run meanwhile.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"gowsgi/embed/channel"
@@ -29,6 +30,7 @@ type Pool struct {
 	lookOut    int
 	commands   chan command
 	finished   chan struct{} // closed when every process is gone
+	zygotePID  atomic.Int64
 }
 
 // BootError is returned by Start when the application or the interpreter could
@@ -116,6 +118,9 @@ func (p *Pool) PIDs() []int {
 		return nil
 	}
 }
+
+// Owns says whether pid is a child of this process that the pool waits for.
+func (p *Pool) Owns(pid int) bool { return p.zygotePID.Load() == int64(pid) }
 
 func (p *Pool) send(c command) {
 	select {

@@ -112,6 +112,7 @@ func (s *supervisor) startZygote() error {
 		return err
 	}
 	s.zygote, s.booted = z, false
+	s.pool.zygotePID.Store(int64(z.process.Process.Pid))
 	return nil
 }
 

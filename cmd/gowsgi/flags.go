@@ -95,11 +95,7 @@ func settingsFrom(c *cli.Context, lookup func(string) (string, bool)) (*Settings
 func cliFlags() []cli.Flag {
 	flags := make([]cli.Flag, len(table))
 	for i := range table {
-		aliases := slices.Clone(table[i].hidden)
-		if table[i].short != "" {
-			aliases = append(aliases, table[i].short)
-		}
-		flags[i] = &cli.StringSliceFlag{Name: table[i].name, Aliases: aliases}
+		flags[i] = &cli.StringSliceFlag{Name: table[i].name, KeepSpace: true}
 	}
 	return flags
 }

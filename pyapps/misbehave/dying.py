@@ -2,7 +2,7 @@
 
 The path is the way: /exit (os._exit(7)), /kill (SIGKILL), /term (SIGTERM with its
 default action), /segv (SIGSEGV sent), /null (reads address 0), /abort (abort(3)),
-/overflow (C stack overflow through ctypes callbacks), /stop (SIGSTOP: not dead, but
+/overflow (C stack overflow, without Python noticing), /stop (SIGSTOP: not dead, but
 nothing happens any more; the request's timeout has to end it).
 
 ``when=`` is the moment:
@@ -59,11 +59,14 @@ def read_null():
 
 
 def overflow():
-    """Lets C and Python call each other until the C stack is used up."""
-    # Without this CPython's own limit ends it with a RecursionError.
-    ctypes.pythonapi.Py_SetRecursionLimit(1 << 30)
-    callback = ctypes.CFUNCTYPE(None)(lambda: callback())
-    callback()
+    """Uses up the C stack.
+
+    By way of the C library's regcomp, which recurses for every open parenthesis:
+    recursion through Python is stopped by CPython's own limits, from 3.12 on.
+    """
+    extended = 1  # REG_EXTENDED
+    room = ctypes.create_string_buffer(1024)  # more than any regex_t
+    ctypes.CDLL(None).regcomp(room, b"(" * 10_000_000, extended)
 
 
 WAYS = {

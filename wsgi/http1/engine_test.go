@@ -19,7 +19,7 @@ type handlerFunc func(x *Exchange)
 func (f handlerFunc) ServeExchange(x *Exchange) { f(x) }
 
 // patience bounds every wait of a test for something that must happen.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 // serve runs a server on a loopback port until the test ends and gives it with its address.
 func serve(t testing.TB, o Options) (*Server, string) {

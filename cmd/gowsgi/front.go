@@ -1,0 +1,297 @@
+package main
+
+// The front: what a person starts. It owns listeners, logs and the pool, and
+// never initialises Python.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gowsgi/embed"
+	"gowsgi/embed/channel"
+	"gowsgi/environ"
+	"gowsgi/workers"
+	"gowsgi/wsgi"
+	"gowsgi/wsgi/http1"
+)
+
+// front is one running server.
+type front struct {
+	settings  *Settings
+	arguments []string
+	errors    *ErrorLog
+	access    *AccessLog // nil when off
+	log       *slog.Logger
+	pidFile   *pidFile // nil without --pid
+	listeners []net.Listener
+	server    *http1.Server
+	pool      *workers.Pool
+}
+
+// Sizes of a worker's shared memory. Only what is touched uses memory.
+const (
+	bodyRing  = 256 << 10 // bodies up to this are complete before the call
+	replyRing = 256 << 10 // also the largest response head
+	faultArea = 64 << 10  // of a traceback
+	// laidAhead requests wait in each worker for a thread to end its own.
+	laidAhead = 3
+)
+
+// Idle timers of a connection that have no flag yet.
+const (
+	headerTimeout = 15 * time.Second
+	bodyTimeout   = 60 * time.Second
+	sendTimeout   = 60 * time.Second
+)
+
+// quickTimeout is what a quick stop leaves Python to shut down.
+const quickTimeout = time.Second
+
+// newFront opens everything that can fail for reasons outside the application:
+// folder, logs, addresses, pid file. On error nothing is left open.
+func newFront(settings *Settings, arguments []string) (*front, error) {
+	f := &front{settings: settings, arguments: arguments}
+	if err := f.open(); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func (f *front) open() error {
+	s := f.settings
+	if s.Chdir != "" {
+		if err := os.Chdir(s.Chdir); err != nil {
+			return exitCodef(exitUsage, "--chdir: %w", err)
+		}
+	}
+	var err error
+	if f.errors, err = openErrorLog(s.ErrorLogfile, s.LogLevel); err != nil {
+		return err
+	}
+	f.log = f.errors.Logger()
+	if s.AccessLogfile != "" {
+		if f.access, err = openAccessLog(s.AccessLogfile, f.log); err != nil {
+			return err
+		}
+	}
+	for _, b := range s.Binds {
+		l, err := listen(b, s.Backlog)
+		if err != nil {
+			return err
+		}
+		f.listeners = append(f.listeners, l)
+	}
+	if s.PIDFile != "" {
+		if f.pidFile, err = writePIDFile(s.PIDFile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close releases what open opened, in the opposite order.
+func (f *front) close() error {
+	var errs []error
+	if f.pidFile != nil {
+		errs = append(errs, f.pidFile.Remove())
+	}
+	for _, l := range f.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if f.access != nil {
+		errs = append(errs, f.access.Close())
+	}
+	if f.errors != nil {
+		errs = append(errs, f.errors.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// serve starts the pool and serves until a signal says otherwise.
+func (f *front) serve() error {
+	signals := listenForSignals()
+	defer signals.stop()
+	pool, err := f.startPool(signals)
+	if pool == nil {
+		return err
+	}
+	f.pool = pool
+	reapOrphans(pool.Owns)
+	f.server = http1.New(f.serverOptions())
+	failed := make(chan error, len(f.listeners))
+	for _, l := range f.listeners {
+		go func() { failed <- f.server.Serve(l) }()
+	}
+	f.announce()
+	return f.watch(signals, failed)
+}
+
+// startPool returns no pool and no error when a signal ended the attempt.
+func (f *front) startPool(signals *signals) (*workers.Pool, error) {
+	options, err := f.poolOptions()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stop := signals.during(cancel)
+	pool, err := workers.Start(ctx, options)
+	stop()
+	var boot *workers.BootError
+	switch {
+	case err == nil:
+		return pool, nil
+	case errors.Is(err, context.Canceled):
+		f.log.Info("stopped before the application was loaded")
+		return nil, nil
+	case errors.As(err, &boot) && boot.Code >= exitImport && boot.Code <= exitInterpreter:
+		// the reason has been written to the error log already
+		return nil, exitCodef(boot.Code, "cannot serve %s: %s", f.settings.App, boot.Reason)
+	default:
+		return nil, exitCodef(exitUnexpected, "cannot serve %s: %w", f.settings.App, err)
+	}
+}
+
+func (f *front) poolOptions() (workers.Options, error) {
+	s := f.settings
+	self, err := os.Executable()
+	if err != nil {
+		return workers.Options{}, exitCodef(exitUnexpected, "cannot find the gowsgi binary to start it again: %w", err)
+	}
+	settings, err := f.zygoteSettings()
+	if err != nil {
+		return workers.Options{}, err
+	}
+	env := append(os.Environ(), s.Env...)
+	return workers.Options{
+		Workers: s.Workers,
+		Sizes: channel.Sizes{
+			Threads: s.Threads,
+			Slots:   min(s.Threads+laidAhead, channel.MaxSlots),
+			Environ: f.environSize(),
+			Body:    bodyRing,
+			Reply:   replyRing,
+			Fault:   faultArea,
+		},
+		Zygote: workers.Command{
+			Path:     self,
+			Env:      append(env, embed.ZygoteVariable+"=1"),
+			Settings: settings,
+		},
+		Log:    f.log,
+		Output: f.errors.Raw,
+	}, nil
+}
+
+// environSize is what the largest request the parser accepts can need: the
+// request line five times over (two URIs, path, query and method), the fields,
+// and the variables that are always there.
+func (f *front) environSize() int {
+	s := f.settings
+	fields := s.LimitRequestFields*16 + 64<<10 + s.LimitRequestFieldSize
+	return 5*s.LimitRequestLine + 2*fields + 8<<10
+}
+
+func (f *front) zygoteSettings() ([]byte, error) {
+	s := f.settings
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, exitCodef(exitUnexpected, "current folder: %w", err)
+	}
+	interpreter, err := embed.FindInterpreter(os.Getenv("VIRTUAL_ENV"), dir)
+	if err != nil {
+		return nil, &exitError{exitInterpreter, err}
+	}
+	name := s.Name
+	if name == "" {
+		name = s.App.String()
+	}
+	return json.Marshal(embed.Settings{
+		Interpreter:    interpreter,
+		Arguments:      f.arguments,
+		Application:    s.App.String(),
+		PythonPath:     append([]string{}, s.PythonPath...),
+		Preload:        s.Preload,
+		Threads:        s.Threads,
+		Multiprocess:   s.Workers > 1,
+		Name:           name,
+		ServerSoftware: "gowsgi/" + version,
+		EnvironKeys:    environ.Keys[:],
+	})
+}
+
+func (f *front) serverOptions() http1.Options {
+	s := f.settings
+	gateway := wsgi.New(wsgi.Options{Backend: f.pool, Log: f.log, Access: f.accessHook()})
+	return http1.Options{
+		Limits: http1.Limits{
+			RequestLine: s.LimitRequestLine,
+			Fields:      s.LimitRequestFields,
+			FieldSize:   s.LimitRequestFieldSize,
+			Body:        s.MaxBodySize,
+		},
+		Timeouts: http1.Timeouts{
+			Header:    headerTimeout,
+			Body:      bodyTimeout,
+			Send:      sendTimeout,
+			KeepAlive: s.KeepAlive,
+		},
+		Server:  "gowsgi",
+		Log:     f.log,
+		Handler: handler{gateway},
+	}
+}
+
+// handler joins http1 and wsgi, which do not know each other.
+type handler struct{ gateway *wsgi.Gateway }
+
+func (h handler) ServeExchange(x *http1.Exchange) { h.gateway.Serve(x, &x.Request) }
+
+// accessHook turns what the gateway tells into lines of the access log.
+func (f *front) accessHook() func(*wsgi.AccessRecord) {
+	if f.access == nil {
+		return nil
+	}
+	return func(r *wsgi.AccessRecord) {
+		entry := AccessEntry{
+			RemoteAddr: r.Request.RemoteAddr,
+			Time:       r.Started,
+			Method:     r.Request.Method,
+			Target:     r.Request.Target,
+			Protocol:   r.Request.Proto,
+			Status:     r.Status,
+			Bytes:      r.Written,
+			Duration:   r.Duration,
+		}
+		for i := range r.Request.Headers {
+			switch h := &r.Request.Headers[i]; {
+			case strings.EqualFold(string(h.Name), "Referer"):
+				entry.Referer = h.Value
+			case strings.EqualFold(string(h.Name), "User-Agent"):
+				entry.Agent = h.Value
+			}
+		}
+		f.access.Log(&entry)
+	}
+}
+
+// announce says where the server can be reached: the one line people wait for.
+func (f *front) announce() {
+	urls := make([]string, len(f.listeners))
+	for i, l := range f.listeners {
+		urls[i] = bindOf(l).String()
+	}
+	f.log.Info(fmt.Sprintf("listening at %s", strings.Join(urls, ", ")),
+		"application", f.settings.App.String(), "workers", f.settings.Workers, "threads", f.settings.Threads,
+		"python", embed.Version, "binary", filepath.Base(os.Args[0]))
+}

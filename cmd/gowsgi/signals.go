@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gowsgi/wsgi/http1"
+)
+
+// signals is what the operator says by kill(1) and Ctrl-C.
+type signals struct{ arrived chan os.Signal }
+
+// listenForSignals takes over the signals that mean something to gowsgi.
+//
+// SIGPIPE is ignored, so that a log whose reader has gone is an error to deal
+// with and not the end.
+func listenForSignals() *signals {
+	s := &signals{arrived: make(chan os.Signal, 8)}
+	signal.Ignore(unix.SIGPIPE)
+	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1)
+	return s
+}
+
+func (s *signals) stop() { signal.Stop(s.arrived) }
+
+// during calls stopped at the first signal that asks to stop, until the
+// function it returns is called.
+func (s *signals) during(stopped func()) (end func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case got := <-s.arrived:
+				if got != unix.SIGUSR1 {
+					stopped()
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// watch serves until a signal says stop, or a listener or the pool is lost.
+//
+// SIGTERM (and SIGHUP) lets requests finish, for --graceful-timeout at most;
+// SIGINT and SIGQUIT do not wait for them. A second signal of any of these
+// makes a graceful stop quick, and a quick one immediate.
+func (f *front) watch(signals *signals, failed <-chan error) error {
+	for {
+		select {
+		case got := <-signals.arrived:
+			if got == unix.SIGUSR1 {
+				f.reopenLogs()
+				continue
+			}
+			f.log.Info("stopping", "signal", unix.SignalName(got.(unix.Signal)))
+			if got == unix.SIGTERM || got == unix.SIGHUP {
+				return f.stopGracefully(signals)
+			}
+			return f.stopQuickly(signals)
+		case err := <-failed:
+			if errors.Is(err, http1.ErrClosed) {
+				continue
+			}
+			return errors.Join(exitCodef(exitListen, "a listener failed: %w", err), f.stopQuickly(signals))
+		case <-f.pool.Finished():
+			return exitCodef(exitUnexpected, "all worker processes are gone")
+		}
+	}
+}
+
+// stopGracefully lets requests end, then Python shut down.
+func (f *front) stopGracefully(signals *signals) error {
+	ctx, cancel := context.WithTimeout(context.Background(), f.settings.GracefulTimeout)
+	defer cancel()
+	end := signals.during(cancel)
+	err := f.server.Shutdown(ctx)
+	if err == nil {
+		err = f.pool.Stop(ctx)
+	}
+	end()
+	if err == nil {
+		f.log.Info("stopped")
+		return nil
+	}
+	f.log.Warn("not everything ended in time; stopping quickly", "error", err)
+	return f.stopQuickly(signals)
+}
+
+// stopQuickly ends connections at once and gives Python a moment.
+func (f *front) stopQuickly(signals *signals) error {
+	ctx, cancel := context.WithTimeout(context.Background(), quickTimeout)
+	defer cancel()
+	defer signals.during(cancel)()
+	f.server.Close()
+	if err := f.pool.Stop(ctx); err != nil {
+		f.log.Warn("workers had to be killed", "error", err)
+	}
+	f.log.Info("stopped")
+	return nil
+}
+
+// reopenLogs lets a log rotator have the old files.
+func (f *front) reopenLogs() {
+	err := f.errors.Reopen()
+	if f.access != nil {
+		err = errors.Join(err, f.access.Reopen())
+	}
+	if err != nil {
+		f.log.Error(fmt.Sprintf("cannot reopen a log, the old file is used on: %v", err))
+		return
+	}
+	f.log.Info("logs reopened", "at", time.Now().Format(time.RFC3339))
+}
