@@ -12,3 +12,8 @@ package embed
 #include "gowsgi.h"
 */
 import "C"
+
+import "strconv"
+
+// Version is that of the CPython gowsgi is linked to: "3.11".
+var Version = strconv.Itoa(C.PY_MAJOR_VERSION) + "." + strconv.Itoa(C.PY_MINOR_VERSION)

@@ -317,22 +317,52 @@ told_to_leave(void)
            GW_LEAVE;
 }
 
+/* How spinning went of late, for one thread: above 0, spin. */
+#define LUCK_MOST 8
+#define LUCK_LEAST (-32)
+
+/*
+ * Look for work without sleeping. Worth it when requests follow each other
+ * closely, a waste when they do not, so it goes by how it went of late; and
+ * one thread that looks is enough. Returns 1 if there is something.
+ */
+static int
+spin_for_work(int *luck)
+{
+    int found = 0;
+
+    if (*luck <= 0) {
+        if (--*luck < LUCK_LEAST)
+            *luck = 1;
+        return 0;
+    }
+    if (__atomic_exchange_n(&gw_worker.spinning, 1, __ATOMIC_ACQUIRE))
+        return 0;
+    for (long i = 0; i < gw_worker.spin && !found; i++) {
+        gw_pause();
+        found = gw_slot_any_ready() || told_to_leave();
+    }
+    __atomic_store_n(&gw_worker.spinning, 0, __ATOMIC_RELEASE);
+    if (!found)
+        --*luck;
+    else if (*luck < LUCK_MOST)
+        ++*luck;
+    return found;
+}
+
 /*
  * Spin, then sleep, until there may be a request or an order. GIL: released
  * by the caller. sleepers is raised before the last look at the slots, and
  * the front looks at sleepers after it has made a slot READY.
  */
 static void
-wait_for_work(void)
+wait_for_work(int *luck)
 {
     struct gw_segment *s = gw_worker.segment;
     uint32_t seen;
 
-    for (long i = 0; i < gw_worker.spin; i++) {
-        if (gw_slot_any_ready() || told_to_leave())
-            return;
-        gw_pause();
-    }
+    if (spin_for_work(luck))
+        return;
     seen = __atomic_load_n(&s->kick, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&s->sleepers, 1, __ATOMIC_SEQ_CST);
     if (!gw_slot_any_ready() && !told_to_leave())
@@ -351,6 +381,7 @@ PyObject *
 gw_exchange_loop(uint32_t owner)
 {
     struct gw_exchange *exchange = PyMem_RawCalloc(1, sizeof(*exchange));
+    int luck = LUCK_MOST;
 
     if (exchange == NULL)
         return PyErr_NoMemory();
@@ -362,7 +393,7 @@ gw_exchange_loop(uint32_t owner)
         if (told_to_leave())
             break;
         Py_BEGIN_ALLOW_THREADS
-        wait_for_work();
+        wait_for_work(&luck);
         Py_END_ALLOW_THREADS
         if (PyErr_CheckSignals() < 0)
             report_signal_failure();

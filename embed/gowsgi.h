@@ -14,9 +14,9 @@
 
 #include "channel.h"
 
-/* How often a thread looks before it sleeps: about 20 microseconds, what a
- * client on the same machine needs to send its next request. */
-#define GW_SPIN 400
+/* How long a thread looks for work before it sleeps: what the front and a
+ * client on the same machine need to send the next request. */
+#define GW_SPIN_NS 50000
 
 /* Exit codes of zygote and worker that the front turns into words. */
 #define GW_EXIT_IMPORT 3      /* the application could not be imported */
@@ -38,7 +38,8 @@ struct gw_worker {
     int bell;                   /* eventfd towards the front */
     uint32_t id;
     int forked;            /* 1 in a process forked by the application */
-    long spin;             /* loads before a thread sleeps; 0: never spin */
+    long spin;             /* looks that make up GW_SPIN_NS; 0: never spin */
+    uint32_t spinning;     /* 1 while a thread spins: one is enough */
     PyObject *host;        /* owned: the module made from host.py */
     PyObject *application; /* owned */
     PyObject *environ;     /* owned dict: the constant part of every environ */
@@ -71,6 +72,7 @@ struct gw_exchange {
 void gw_futex_wait(uint32_t *word, uint32_t seen, long timeout_ms);
 void gw_futex_wake(uint32_t *word, int count);
 void gw_pause(void);
+long gw_spin_limit(long nanoseconds);
 
 /* channel.c: no function needs the GIL and none touches Python */
 int gw_segment_attach(int fd, struct gw_segment **segment, char *why,

@@ -11,11 +11,8 @@ import (
 )
 
 // Interpreter is the python executable gowsgi was built against, set by the
-// linker; Version is that of its libpython, "3.11".
-var (
-	Interpreter = "python3"
-	Version     = ""
-)
+// linker.
+var Interpreter = "python3"
 
 // FindInterpreter returns the path CPython is to be started as.
 //
@@ -46,7 +43,7 @@ func checkVirtualEnv(dir string) error {
 	if err != nil {
 		return fmt.Errorf("embed: virtualenv %s: %w", dir, err)
 	}
-	if Version != "" && version != "" && version != Version && !strings.HasPrefix(version, Version+".") {
+	if version != "" && version != Version && !strings.HasPrefix(version, Version+".") {
 		return fmt.Errorf("embed: virtualenv %s is for Python %s but this gowsgi embeds Python %s; build it with make PYTHON=…, or make the virtualenv anew with python%s -m venv", dir, version, Version, Version)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "bin", "python")); err != nil {

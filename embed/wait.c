@@ -41,3 +41,30 @@ gw_pause(void)
     __asm__ __volatile__("yield");
 #endif
 }
+
+static int64_t
+nanoseconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/*
+ * gw_spin_limit: how many pauses last about `nanoseconds` here; 0 where
+ * spinning cannot help because nothing else could run meanwhile.
+ */
+long
+gw_spin_limit(long nanoseconds)
+{
+    enum { SAMPLE = 500 };
+    int64_t began = nanoseconds_now(), each;
+
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        return 0;
+    for (int i = 0; i < SAMPLE; i++)
+        gw_pause();
+    each = (nanoseconds_now() - began) / SAMPLE;
+    return each < 1 ? nanoseconds : (long)(nanoseconds / each);
+}

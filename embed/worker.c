@@ -164,13 +164,6 @@ forget_signal_stack(void)
     sigaltstack(&off, NULL);
 }
 
-/* Spinning only helps where the front can run meanwhile. */
-static long
-spin_limit(void)
-{
-    return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? GW_SPIN : 0;
-}
-
 static void
 tell_status(uint32_t status)
 {
@@ -207,7 +200,7 @@ gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
     close(segment);
     gw_worker.id = id;
     gw_worker.bell = bell;
-    gw_worker.spin = spin_limit();
+    gw_worker.spin = gw_spin_limit(GW_SPIN_NS);
 
     number = PyLong_FromUnsignedLong(id);
     entered = host_call("enter", number); /* (application, environ, title) */

@@ -16,11 +16,11 @@ import (
 type Call struct {
 	dispatcher *dispatcher
 	limits     channel.Sizes
-	lookOut    int // how often to look for the answer before sleeping
+	lookout    *lookout
 
 	request channel.Request
 	ticket  uint32
-	spin    bool // its goroutine is awake and will look for the answer itself
+	spin    bool // Begin found an idle thread: look for the answer for a moment
 
 	// the queue's, guarded by the dispatcher's mutex
 	next, previous *Call
@@ -106,18 +106,20 @@ func (c *Call) mine() (*channel.Slot, channel.State) {
 // is followed by another look: see Slot.Wait. A call that is moved to another
 // worker is announced there by the dispatcher.
 func (c *Call) await(published func(*channel.Slot) bool) (done bool) {
-	looks := 0
+	looks, looked := 0, false
 	if c.spin {
-		looks = c.lookOut
+		looks = c.lookout.begin()
+		looked = looks > 0
+		c.spin = false // later waits of the same exchange sleep at once
 	}
 	announced := (*seat)(nil)
 	for {
 		if slot, state := c.mine(); slot != nil {
-			if state == channel.Done {
-				return true
-			}
-			if published(slot) {
-				return false
+			if state == channel.Done || published(slot) {
+				if looked {
+					c.lookout.ended(looks > 0)
+				}
+				return state == channel.Done
 			}
 		}
 		if c.lost.Load() != nil {
@@ -125,7 +127,7 @@ func (c *Call) await(published func(*channel.Slot) bool) (done bool) {
 		}
 		if looks > 0 {
 			looks--
-			relax(looks)
+			pause()
 			continue
 		}
 		if s := c.seat.Load(); s != announced && s != nil {

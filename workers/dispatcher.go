@@ -49,9 +49,8 @@ func (d *dispatcher) begin(c *Call) error {
 		d.queue.push(c)
 		return nil
 	}
-	// its goroutine will look for the answer itself for a moment
 	c.spin = w.idleLocked()
-	d.placeLocked(c, w)
+	d.placeLocked(c, w, c.spin)
 	return nil
 }
 
@@ -70,12 +69,14 @@ func (d *dispatcher) roomiestLocked() *worker {
 	return best
 }
 
-func (d *dispatcher) placeLocked(c *Call, w *worker) {
+// placeLocked gives the call a seat. awake says that its goroutine will look
+// for the answer itself for a moment, and need not be rung for until it says so.
+func (d *dispatcher) placeLocked(c *Call, w *worker, awake bool) {
 	i := w.vacant[len(w.vacant)-1]
 	w.vacant = w.vacant[:len(w.vacant)-1]
 	s := &w.seats[i]
 	waits := channel.WaitReply
-	if c.spin {
+	if awake {
 		waits = 0
 	}
 	s.call.Store(c)
@@ -124,8 +125,7 @@ func (d *dispatcher) feedLocked(w *worker) {
 		if c == nil {
 			return
 		}
-		c.spin = false
-		d.placeLocked(c, w)
+		d.placeLocked(c, w, false)
 	}
 }
 
@@ -250,8 +250,7 @@ func (d *dispatcher) feedAllLocked() {
 			return
 		}
 		c := d.queue.pop()
-		c.spin = false
-		d.placeLocked(c, w)
+		d.placeLocked(c, w, false)
 	}
 }
 

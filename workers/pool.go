@@ -27,7 +27,7 @@ type Options struct {
 type Pool struct {
 	options    Options
 	dispatcher dispatcher
-	lookOut    int
+	lookout    *lookout
 	commands   chan command
 	finished   chan struct{} // closed when every process is gone
 	zygotePID  atomic.Int64
@@ -51,7 +51,7 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 		options:  o,
 		commands: make(chan command),
 		finished: make(chan struct{}),
-		lookOut:  lookOutFor(),
+		lookout:  newLookout(),
 	}
 	s := newSupervisor(p)
 	p.dispatcher.emptied = s.tellEmptied
@@ -75,7 +75,7 @@ func (p *Pool) NewCall() wsgi.Call {
 	return &Call{
 		dispatcher: &p.dispatcher,
 		limits:     p.options.Sizes,
-		lookOut:    p.lookOut,
+		lookout:    p.lookout,
 		news:       make(chan struct{}, 1),
 		roomNews:   make(chan struct{}, 1),
 	}

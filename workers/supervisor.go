@@ -134,10 +134,7 @@ func (s *supervisor) heard(r channel.Report) {
 		s.booted = true
 		s.fill()
 	case channel.Forked:
-		if w := s.workers[r.Worker]; w != nil {
-			w.pid = r.PID
-			w.state = max(w.state, booting)
-		}
+		s.forked(r)
 	case channel.ForkFailed:
 		s.forkFailed(r)
 	case channel.Exited:
@@ -208,9 +205,24 @@ func (s *supervisor) tellStatus(w *worker) {
 	}
 }
 
+// forked: a worker may be ready before the zygote has told that it exists.
+func (s *supervisor) forked(r channel.Report) {
+	w := s.workers[r.Worker]
+	if w == nil {
+		return
+	}
+	w.pid = r.PID
+	if w.state == forking {
+		w.state = booting
+	}
+	if w.segment.Status() == channel.Serving {
+		s.statusChanged(w)
+	}
+}
+
 func (s *supervisor) statusChanged(w *worker) {
-	if s.workers[w.id] != w || w.state == leaving {
-		return // it has died meanwhile, or has been told to leave
+	if s.workers[w.id] != w || w.state != booting {
+		return // it has died meanwhile, was told to leave, or was heard of
 	}
 	w.state = serving
 	s.pool.options.Log.Info("worker serves", "worker", w.id, "pid", w.pid, "after", time.Since(w.started).Round(100*time.Microsecond))

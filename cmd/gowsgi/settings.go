@@ -160,7 +160,7 @@ var table = []setting{
 		kind: text("FILE", func(s *Settings) *string { return &s.PIDFile }),
 	},
 	{
-		name: "name", short: "n", group: groupLogs, help: "name shown in process titles", value: "gowsgi",
+		name: "name", short: "n", group: groupLogs, help: "name shown in process titles, instead of the application",
 		kind: text("NAME", func(s *Settings) *string { return &s.Name }),
 	},
 }

@@ -30,6 +30,10 @@ import works
 PYTHON = "/usr/bin/python3"
 ROOT = Path(__file__).resolve().parents[2]
 
+# What one server can do wrong without the bench being at fault: it is left out
+# of that work, and the others go on.
+FAILURES = (tree.StartError, works.MeasureError, client.ExchangeError, OSError)
+
 
 def main():
     """Run what the command line asks for; return the exit status."""
@@ -83,7 +87,7 @@ class Bench:
                     with self._started(work, kind) as server:
                         work.check(server)
                     verdict = "ok"
-                except (tree.StartError, works.MeasureError, OSError) as err:
+                except FAILURES as err:
                     verdict = f"FAILED: {err}"
                     failures += 1
                 print(f"{kind.name:9} {work.app.module:12} {verdict}", flush=True)
@@ -101,7 +105,7 @@ class Bench:
             with self._started(work, kind) as server:
                 work.check(server)
                 sample = work.measure(server, seconds)
-        except (tree.StartError, works.MeasureError, OSError) as err:
+        except FAILURES as err:
             # A median over fewer rounds than the others' would not compare.
             self.samples[work.name].pop(kind.name, None)
             self.failed[work.name][kind.name] = str(err)

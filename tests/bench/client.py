@@ -13,16 +13,21 @@ HOST = "127.0.0.1"
 
 
 class ExchangeError(Exception):
-    """The server answered, but not what the work asked for."""
+    """The server answered, but not what was asked for, or not in HTTP."""
 
 
 def get(port, path, timeout=10.0):
-    """Return (status, body) of one GET on a connection of its own."""
+    """Return (status, body) of one GET on a connection of its own.
+
+    Raises ExchangeError for an answer that is cut or no HTTP, OSError for the rest.
+    """
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
         return response.status, response.read()
+    except http.client.HTTPException as err:
+        raise ExchangeError(f"GET {path}: {err!r}") from err
     finally:
         connection.close()
 

@@ -67,6 +67,8 @@ def _number(key, numbers):
 
 def _spread(samples, key):
     """Return how far apart the rounds are: (most - least) / median."""
+    if len(samples) < 2:
+        return "-"
     values = [sample[key] for sample in samples]
     return f"{(max(values) - min(values)) / statistics.median(values):.0%}"
 

@@ -61,7 +61,7 @@ class Server:
                 seen = f"GET {path} = {status}, want 200"
                 if status == 500:
                     break  # the application's own answer: waiting mends nothing
-            except (OSError, client.http.client.HTTPException) as err:
+            except (OSError, client.ExchangeError) as err:
                 seen = f"GET {path}: {err}"
             time.sleep(0.02)
         raise StartError(f"{self.name} is not ready: {seen}\n{self.log_tail()}")

@@ -203,20 +203,24 @@ class Replacement(Work):
     def measure(self, server, seconds):
         run_wrk(server, self.app.path, 4, 1)
         time.sleep(SETTLED_SECONDS)
-        killed = int(client.get(server.port, "/pid")[1])
+        killed = self._answering(server)
         if killed not in server.pids():
-            raise MeasureError(f"/pid = {killed}, which is no process of the server")
+            raise MeasureError(f"GET /pid = {killed}, want a process of the server")
         begun = time.perf_counter()
         os.kill(killed, signal.SIGKILL)
         while time.perf_counter() - begun < 30:
-            try:
-                status, body = client.get(server.port, "/pid")
-            except (OSError, client.http.client.HTTPException):
-                status, body = 0, b""
-            if status == 200 and int(body) != killed:
+            if self._answering(server) not in (None, killed):
                 return {"ready_ms": (time.perf_counter() - begun) * 1000}
             time.sleep(0.001)
         raise MeasureError(f"worker {killed} was not replaced within 30 s")
+
+    def _answering(self, server):
+        """Return the pid of the worker that answers, None when none does."""
+        try:
+            status, body = client.get(server.port, "/pid")
+        except (OSError, client.ExchangeError):
+            return None
+        return int(body) if status == 200 and body.isdigit() else None
 
 
 def run_wrk(server, path, connections, seconds):

@@ -79,7 +79,7 @@ func (c *client) answer(method string) (*http.Response, string) {
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.t.Fatalf("read body after %q: %v", body, err)
+		c.t.Fatalf("read body after %d bytes, %.100q: %v", len(body), body, err)
 	}
 	return resp, string(body)
 }

@@ -23,7 +23,7 @@ type Exchange struct {
 
 	keep      bool // the connection may serve another request
 	http10    bool
-	keepAsked bool // an HTTP/1.0 client asked to keep the connection
+	lastAsked bool // the client said this is its last request
 	headEnd   int  // where in the buffer the head ends and body bytes may be put
 
 	continueMu sync.Mutex // orders "100 Continue" before the final head
@@ -33,8 +33,8 @@ type Exchange struct {
 // begin prepares for the request whose head was just parsed.
 func (x *Exchange) begin(f framing) {
 	x.http10 = f&isHTTP10 != 0
-	x.keepAsked = x.http10 && f&wantsKeepAlive != 0
-	x.keep = f&wantsClose == 0 && (!x.http10 || x.keepAsked) && x.c.srv.o.KeepAlive >= 0
+	x.lastAsked = f&wantsClose != 0 || f&(isHTTP10|wantsKeepAlive) == isHTTP10
+	x.keep = !x.lastAsked && x.c.srv.o.KeepAlive >= 0
 	x.headEnd = x.c.r
 	x.body.begin(&x.Request)
 	// An HTTP/1.0 client does not know 100 Continue, and with nothing to come it waits for nothing.
@@ -63,8 +63,8 @@ func (x *Exchange) settle() bool {
 		return false
 	case x.keep && (x.body.ended || x.drain()):
 		return true
-	case x.body.ended && x.c.r == x.c.w:
-		return false // everything was read: closing resets nothing
+	case x.body.ended && x.lastAsked && x.c.r == x.c.w:
+		return false // nothing unread is or will be there: closing resets nothing
 	}
 	x.c.linger()
 	return false
