@@ -1,5 +1,4 @@
 /* boot.c: CPython started the way python itself starts it, minus signals. */
-#define _GNU_SOURCE
 #include "gowsgi.h"
 
 #include <stdio.h>

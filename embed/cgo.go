@@ -5,7 +5,7 @@ package embed
 
 /*
 #cgo pkg-config: python3
-#cgo CFLAGS: -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wno-deprecated-declarations
+#cgo CFLAGS: -D_GNU_SOURCE=1 -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wno-deprecated-declarations
 #cgo nocallback gw_boot
 #cgo noescape gw_boot
 #include <stdlib.h>

@@ -3,7 +3,6 @@
  *
  * Nothing here needs the GIL or touches a Python object.
  */
-#define _GNU_SOURCE
 #include "gowsgi.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
 /* signals.c: which signals a zygote and its workers react to, and how. */
-#define _GNU_SOURCE
 #include "gowsgi.h"
 
 #include <signal.h>

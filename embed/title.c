@@ -1,5 +1,4 @@
 /* title.c: the process's name as ps shows it. */
-#define _GNU_SOURCE
 #include "gowsgi.h"
 
 #include <string.h>

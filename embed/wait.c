@@ -1,5 +1,4 @@
 /* wait.c: sleeping and waking across processes, and the pause of a spin. */
-#define _GNU_SOURCE
 #include "gowsgi.h"
 
 #include <linux/futex.h>

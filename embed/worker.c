@@ -2,7 +2,6 @@
  * worker.c: a worker from its fork to its _exit, and the module through which
  * host.py reaches the C side.
  */
-#define _GNU_SOURCE
 #include "gowsgi.h"
 
 #include <errno.h>

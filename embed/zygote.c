@@ -4,7 +4,6 @@
  * The control socket is a SOCK_SEQPACKET pair to the front: one message, one
  * struct. The same structs are drawn in embed/control.go.
  */
-#define _GNU_SOURCE
 #include "gowsgi.h"
 
 #include <errno.h>

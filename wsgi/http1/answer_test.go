@@ -456,6 +456,28 @@ func TestAnswer_IsAbortedWhenTheClientTakesNothing(t *testing.T) {
 	}
 }
 
+func TestAnswer_ASlowButSteadyClientGetsAllOfIt(t *testing.T) {
+	const size = 16 << 20
+	_, addr := serve(t, Options{Timeouts: Timeouts{Send: 300 * time.Millisecond}, Handler: handlerFunc(func(x *Exchange) {
+		_ = x.WriteHead(200, okReason, nil, size)
+		if n, err := x.Write(make([]byte, size)); n != size || err != nil {
+			t.Errorf("Write to a slow client = %d, %v, want %d, nil", n, err, size)
+		}
+		_ = x.Finish()
+	})})
+	c := dial(t, addr)
+	c.send(get)
+	resp := c.answerHead()
+	ticks := time.NewTicker(20 * time.Millisecond)
+	defer ticks.Stop()
+	for got := 0; got < size; <-ticks.C { // half a MiB each time: twice as long as the timer in all
+		n, err := io.ReadFull(resp.Body, make([]byte, 512<<10))
+		if got += n; err != nil {
+			t.Fatalf("read after %d bytes: %v", got, err)
+		}
+	}
+}
+
 func TestAnswer_WriteTellsThatTheClientIsGone(t *testing.T) {
 	failed := make(chan error, 1)
 	_, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: handlerFunc(func(x *Exchange) {

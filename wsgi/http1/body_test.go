@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -122,32 +123,37 @@ const chunkedHead = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\
 func TestBody_ErrorsSayWhatIsWrong(t *testing.T) {
 	limited := Options{Timeouts: defaultTimeouts, Limits: Limits{Body: 10}}
 	for _, c := range []struct {
-		what string
-		o    Options
-		talk func(c *client)
-		want error
+		what   string
+		o      Options
+		talk   func(c *client)
+		want   error
+		status int
 	}{
-		{"chunks over the limit", limited, func(c *client) { c.send(chunkedHead + "a\r\n0123456789\r\n1\r\n") }, ErrBodyTooLarge},
-		{"one chunk over the limit", limited, func(c *client) { c.send(chunkedHead + "b\r\n") }, ErrBodyTooLarge},
-		{"a huge chunk", limited, func(c *client) { c.send(chunkedHead + "7fffffffffffffff\r\n") }, ErrBodyTooLarge},
-		{"chunks at the limit", limited, func(c *client) { c.send(chunkedHead + "9\r\n012345678\r\n1\r\n9\r\n0\r\n\r\n") }, nil},
-		{"a bad chunk", limited, func(c *client) { c.send(chunkedHead + "x\r\n") }, ErrBadBody},
+		{"chunks over the limit", limited, func(c *client) { c.send(chunkedHead + "a\r\n0123456789\r\n1\r\n") }, ErrBodyTooLarge, 413},
+		{"one chunk over the limit", limited, func(c *client) { c.send(chunkedHead + "b\r\n") }, ErrBodyTooLarge, 413},
+		{"a huge chunk", limited, func(c *client) { c.send(chunkedHead + "7fffffffffffffff\r\n") }, ErrBodyTooLarge, 413},
+		{"chunks at the limit", limited, func(c *client) { c.send(chunkedHead + "9\r\n012345678\r\n1\r\n9\r\n0\r\n\r\n") }, nil, 0},
+		{"a bad chunk", limited, func(c *client) { c.send(chunkedHead + "x\r\n") }, ErrBadBody, 400},
 		{"a client gone in a counted body", limited, func(c *client) {
 			c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
 			_ = c.Conn.(*net.TCPConn).CloseWrite()
-		}, ErrClientGone},
+		}, ErrClientGone, 400},
 		{"a client gone in a chunked body", limited, func(c *client) {
 			c.send(chunkedHead + "9\r\nhalf")
 			_ = c.Conn.(*net.TCPConn).CloseWrite()
-		}, ErrClientGone},
+		}, ErrClientGone, 400},
 		{"a client that stalls", Options{Timeouts: Timeouts{Body: 30 * time.Millisecond}}, func(c *client) {
 			c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
-		}, ErrBodyTimeout},
+		}, ErrBodyTimeout, 408},
 		{"a client that stalls in a chunk", Options{Timeouts: Timeouts{Body: 30 * time.Millisecond}}, func(c *client) {
 			c.send(chunkedHead + "9\r\nhalf")
-		}, ErrBodyTimeout},
+		}, ErrBodyTimeout, 408},
 	} {
-		if got := bodyError(t, c.o, c.talk); got != c.want {
+		got := bodyError(t, c.o, c.talk)
+		if fault := new(BodyError); errors.As(got, &fault) && fault.Status() != c.status {
+			t.Errorf("Status of %v = %d, want %d", got, fault.Status(), c.status)
+		}
+		if got != c.want {
 			t.Errorf("ReadBody of %s = %v, want %v", c.what, got, c.want)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gowsgi/environ"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	largeBuffer = 16 << 10
 	// leastRoom is the least a read of coded body bytes is done with.
 	leastRoom = 2 << 10
+	// manyFields is how many header fields a connection keeps room for while idle.
+	manyFields = 64
 	// drainLimit is how much of an unread body is read and dropped to keep a connection.
 	drainLimit = 64 << 10
 	// lingerTime and lingerLimit bound how long and how much is read from a client that still sends
@@ -44,6 +48,7 @@ const (
 type conn struct {
 	nc    net.Conn
 	srv   *Server
+	ends  ends
 	state atomic.Int32
 
 	// Reading half. buf[r:w] is what has arrived and is not consumed. The head of the current request
@@ -68,20 +73,31 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.small = make([]byte, smallBuffer)
 	c.buf = c.small
 	c.x.c = c
-	r := &c.x.Request
-	r.Scheme = "http"
-	r.RemoteAddr, r.RemotePort = splitAddr(nc.RemoteAddr())
-	r.ServerName, r.ServerPort = splitAddr(nc.LocalAddr())
-	if r.ServerName == "" {
-		r.ServerName, r.ServerPort = "localhost", "80"
+	e := &c.ends
+	e.remoteAddr, e.remotePort = splitAddr(nc.RemoteAddr())
+	e.serverName, e.serverPort = splitAddr(nc.LocalAddr())
+	if e.serverName == "" {
+		e.serverName, e.serverPort = "localhost", "80"
 	}
 	if s.o.ServerName != "" {
-		r.ServerName = s.o.ServerName
+		e.serverName = s.o.ServerName
 	}
 	if s.o.ServerPort != "" {
-		r.ServerPort = s.o.ServerPort
+		e.serverPort = s.o.ServerPort
 	}
 	return c
+}
+
+// ends holds the addresses of both ends of a connection as text.
+type ends struct{ remoteAddr, remotePort, serverName, serverPort string }
+
+// tell puts into a request what all requests of the connection have in common. A handler may have changed
+// that for the last one, by what a trusted proxy said, say.
+func (e *ends) tell(r *environ.Request) {
+	r.Scheme = "http"
+	r.RemoteAddr, r.RemotePort = e.remoteAddr, e.remotePort
+	r.ServerName, r.ServerPort = e.serverName, e.serverPort
+	r.ScriptName, r.RequestID = "", ""
 }
 
 // splitAddr gives address and port of a TCP address, nothing of any other.
@@ -182,15 +198,22 @@ func (c *conn) awaitByte() bool {
 	if c.srv.closing.Load() {
 		return false
 	}
-	c.setReadDeadline(max(c.srv.o.KeepAlive, 0))
+	wait := c.srv.o.KeepAlive
+	if wait <= 0 {
+		wait = c.srv.o.Header // for the only request
+	}
+	c.setReadDeadline(wait)
 	n, err := c.nc.Read(c.buf)
 	c.w = n
 	return err == nil && n > 0 && c.state.CompareAndSwap(connIdle, connBusy)
 }
 
 // rewind makes room for the next request: unconsumed bytes move to the front of the connection's own
-// buffer when they fit, and borrowed ones go back.
+// buffer when they fit, and borrowed ones go back. What an unusual request has made grow is let go.
 func (c *conn) rewind() {
+	if cap(c.x.Request.Headers) > manyFields {
+		c.x.Request.Headers = nil
+	}
 	if c.large == nil && len(c.buf) == smallBuffer {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
@@ -304,7 +327,7 @@ func (c *conn) refuse(err error) {
 	if !errors.As(err, &p) {
 		return
 	}
-	c.srv.log.Debug("request refused", "status", p.Status, "why", p.Why, "client", c.x.Request.RemoteAddr)
+	c.srv.log.Debug("request refused", "status", p.Status, "why", p.Why, "client", c.ends.remoteAddr)
 	c.x.begin(0)
 	c.x.keep = false
 	c.x.Request.Method = nil

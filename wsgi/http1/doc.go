@@ -7,11 +7,12 @@
 // from us is refused (RFC 9112 §11.2, request smuggling); the list of refusals is the folder
 // testdata/invalid.
 //
-//	server.go   listeners, the set of connections, shutdown
-//	conn.go     one connection: buffers, timers, one exchange after the other
-//	parser.go   a request's head, as a pure function over bytes       grammar.go  its character tables
-//	body.go     the request's body as the handler reads it            chunked.go  its transfer coding
-//	answer.go   the answer as the handler writes it                   date.go     its Date field
-//	page.go     small error pages
-//	errors.go   what can go wrong, and with whom
+//	server.go    listeners, the set of connections, shutdown
+//	conn.go      one connection: buffers, timers, one exchange after the other
+//	exchange.go  one request and its answer, from head to the next one
+//	parser.go    a request's head, as a pure function over bytes       grammar.go  its character tables
+//	body.go      the request's body as the handler reads it            chunked.go  its transfer coding
+//	answer.go    the answer as the handler writes it                   date.go     its Date field
+//	page.go      small error pages
+//	errors.go    what can go wrong, and with whom
 package http1

@@ -21,18 +21,31 @@ var (
 	ErrClosed = errors.New("http1: server closed")
 )
 
-// Errors of Exchange.ReadBody. After any of them the connection is closed once the answer is out.
+// BodyError is an error of Exchange.ReadBody other than io.EOF. After it the connection is closed once the
+// answer is out.
+type BodyError struct {
+	status int
+	why    string
+}
+
+func (e *BodyError) Error() string { return e.why }
+
+// Status gives the status code of the fitting answer.
+func (e *BodyError) Status() int { return e.status }
+
+// Errors of Exchange.ReadBody, each a *BodyError.
 var (
-	// ErrBodyTimeout: no body byte came within Timeouts.Body. The fitting answer is 408.
-	ErrBodyTimeout = errors.New("request body: no byte came within the body timeout")
-	// ErrBodyTooLarge: the chunks add up to more than Limits.Body. The fitting answer is 413.
-	ErrBodyTooLarge = errors.New("request body: chunks add up to more than the limit")
-	// ErrBadBody: the body's chunks break RFC 9112 §7.1. The fitting answer is 400.
-	ErrBadBody = errors.New("request body: malformed chunked coding")
-	// ErrClientGone: the connection ended or broke in the middle of the body.
-	ErrClientGone = errors.New("the client went away")
-	// ErrInterrupted: InterruptBody was called.
-	ErrInterrupted = errors.New("request body: reading was interrupted")
+	// ErrBodyTimeout: no body byte came within Timeouts.Body.
+	ErrBodyTimeout error = &BodyError{408, "request body: no byte came within the body timeout"}
+	// ErrBodyTooLarge: the chunks add up to more than Limits.Body.
+	ErrBodyTooLarge error = &BodyError{413, "request body: chunks add up to more than the limit"}
+	// ErrBadBody: the body's chunks break RFC 9112 §7.1.
+	ErrBadBody error = &BodyError{400, "request body: malformed chunked coding"}
+	// ErrClientGone: the connection ended or broke. Methods of the answer return it too.
+	ErrClientGone error = &BodyError{400, "the client went away"}
+	// ErrInterrupted: InterruptBody was called. This one may be followed by another exchange on the
+	// connection, when little of the body is left.
+	ErrInterrupted error = &BodyError{500, "request body: reading was interrupted"}
 )
 
 // Errors of the answer's methods.

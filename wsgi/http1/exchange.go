@@ -32,9 +32,10 @@ type Exchange struct {
 
 // begin prepares for the request whose head was just parsed.
 func (x *Exchange) begin(f framing) {
+	x.c.ends.tell(&x.Request)
 	x.http10 = f&isHTTP10 != 0
 	x.lastAsked = f&wantsClose != 0 || f&(isHTTP10|wantsKeepAlive) == isHTTP10
-	x.keep = !x.lastAsked && x.c.srv.o.KeepAlive >= 0
+	x.keep = !x.lastAsked && x.c.srv.o.KeepAlive > 0
 	x.headEnd = x.c.r
 	x.body.begin(&x.Request)
 	// An HTTP/1.0 client does not know 100 Continue, and with nothing to come it waits for nothing.

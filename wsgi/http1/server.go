@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// Timeouts holds the idle timers of a connection. Zero means no limit. To spare the system timer, a
+// Timeouts holds the idle timers of a connection. Zero means no limit, but for KeepAlive. To spare the system timer, a
 // timer may run up to a quarter of its value, at most a second, longer than said.
 type Timeouts struct {
 	Header    time.Duration // first byte of a request to the end of its head; then 408
 	Body      time.Duration // between bytes of a body; ReadBody then returns ErrBodyTimeout
 	Send      time.Duration // between bytes the client takes of an answer; then the answer is aborted
-	KeepAlive time.Duration // to the first byte of a request; then the connection is closed. Negative: one request per connection
+	KeepAlive time.Duration // to the first byte of a request; then the connection is closed. Zero: one request per connection
 }
 
 // Options says how a Server behaves. Only Handler is required.
@@ -57,8 +57,11 @@ type Server struct {
 	drained   chan struct{} // made by the first Shutdown, closed with the last connection
 }
 
-// New makes a server. It starts nothing.
+// New makes a server. It starts nothing. It panics when Options.Server cannot be a field value.
 func New(o Options) *Server {
+	if !isValue([]byte(o.Server)) {
+		panic("http1: control character in Options.Server")
+	}
 	o.Limits = o.Limits.withDefaults()
 	s := &Server{o: o, log: o.Log, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}}
 	if s.log == nil {

@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"gowsgi/environ"
 )
 
 func TestConn_SlowHeadGets408AndAnIdleConnectionNothing(t *testing.T) {
@@ -54,8 +57,8 @@ func TestConn_HeaderTimerRunsFromTheFirstByteNotTheLast(t *testing.T) {
 	}
 }
 
-func TestConn_NegativeKeepAliveServesOneRequest(t *testing.T) {
-	_, addr := serve(t, Options{Handler: echo, Timeouts: Timeouts{KeepAlive: -1}})
+func TestConn_WithoutKeepAliveServesOneRequest(t *testing.T) {
+	_, addr := serve(t, Options{Handler: echo, Timeouts: Timeouts{Header: time.Minute}})
 	c := dial(t, addr)
 	c.send(get)
 	if resp, _ := c.answer("GET"); !resp.Close {
@@ -266,4 +269,30 @@ func TestServer_ServesManyConnectionsAtOnce(t *testing.T) {
 	if most.Load() != conns {
 		t.Errorf("%d exchanges ran at once, want %d", most.Load(), conns)
 	}
+}
+
+func TestServer_WhatAHandlerChangesInARequestDoesNotReachTheNext(t *testing.T) {
+	got := make(chan environ.Request, 2)
+	_, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: handlerFunc(func(x *Exchange) {
+		r := &x.Request
+		got <- environ.Request{Scheme: r.Scheme, RemoteAddr: r.RemoteAddr, RemotePort: r.RemotePort, ServerName: r.ServerName,
+			ServerPort: r.ServerPort, ScriptName: r.ScriptName, RequestID: r.RequestID, ContentLength: r.ContentLength}
+		*r = environ.Request{Scheme: "https", RemoteAddr: "x", RemotePort: "x", ServerName: "x", ServerPort: "x",
+			ScriptName: "x", RequestID: "x", ContentLength: 9, Chunked: true, Headers: r.Headers}
+		_ = reply(x, "ok")
+	})})
+	c := dial(t, addr)
+	c.send(get + get)
+	if first, second := <-got, <-got; !reflect.DeepEqual(first, second) || first.Scheme != "http" || first.RemoteAddr != "127.0.0.1" {
+		t.Errorf("requests on one connection = %+v, %+v, want both the same", first, second)
+	}
+}
+
+func TestNew_PanicsOnAServerNameThatWouldSplitTheHead(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("New with CRLF in Options.Server = a server, want a panic")
+		}
+	}()
+	New(Options{Handler: echo, Server: "a\r\nX: y"})
 }
