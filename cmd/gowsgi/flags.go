@@ -32,11 +32,11 @@ func parseCommandLine(args []string, lookup func(string) (string, bool), out io.
 	}
 	var settings *Settings
 	app := &cli.App{
-		Name:        "gowsgi",
-		HelpName:    "gowsgi",
-		Version:     strings.TrimSpace(version + " " + build),
-		Flags:       cliFlags(),
-		Writer:      out,
+		Name:     "gowsgi",
+		HelpName: "gowsgi",
+		Version:  strings.TrimSpace(version + " " + build),
+		Flags:    cliFlags(),
+		Writer:   out,
 		// Bind addresses and NAME=VALUE are cut by the table's rules, not cli's.
 		DisableSliceFlagSeparator: true,
 		// The table writes the help; text/template would read braces in it.

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the settings table in README.md")
+
+func variables(pairs ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+func parse(t *testing.T, args string, lookup func(string) (string, bool)) *Settings {
+	t.Helper()
+	settings, err := parseCommandLine(strings.Fields(args), lookup, &bytes.Buffer{}, "")
+	if err != nil || settings == nil {
+		t.Fatalf("parseCommandLine(%q) = %v, %v, want settings", args, settings, err)
+	}
+	return settings
+}
+
+func TestCommandLine_GivesDefaults(t *testing.T) {
+	got := parse(t, "wsgi", variables())
+	got.Origins = nil
+	want := &Settings{
+		App:     AppSpec{"wsgi", "application"},
+		Workers: 1, Threads: 1,
+		Binds: []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
+		KeepAlive: 5 * time.Second, GracefulTimeout: 30 * time.Second,
+		LimitRequestLine: 8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
+		ErrorLogfile: "-", LogLevel: slog.LevelInfo, Name: "gowsgi",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("parseCommandLine(wsgi) = %+v, want %+v", got, want)
+	}
+}
+
+func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
+	got := parse(t, "-w4 app:make() --threads=8 -b [::1]:0 -b=unix:/run/x.sock --bind :81,fd://5 --backlog 9"+
+		" --chdir /srv --pythonpath a,b --pythonpath c:d -e A=1,2 --env B= --preload --keep-alive 500ms"+
+		" --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
+		" --limit-request-field_size 200 --max-body-size 10M --access-logfile - --error-logfile e.log"+
+		" --log-level warning -p p.pid -n shop", variables())
+	got.Origins = nil
+	want := &Settings{
+		App:     AppSpec{"app", "make()"},
+		Workers: 4, Threads: 8,
+		Binds:   []Bind{{Host: "::1"}, {Path: "/run/x.sock"}, {Port: 81}, {FD: 5}},
+		Backlog: 9, Chdir: "/srv", PythonPath: []string{"a", "b", "c", "d"},
+		Env: []string{"A=1,2", "B="}, Preload: true,
+		KeepAlive: 500 * time.Millisecond, GracefulTimeout: 90 * time.Second,
+		LimitRequestLine: 100, LimitRequestFields: 7, LimitRequestFieldSize: 200, MaxBodySize: 10 << 20,
+		AccessLogfile: "-", ErrorLogfile: "e.log", LogLevel: slog.LevelWarn, PIDFile: "p.pid", Name: "shop",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("parseCommandLine(every flag) = %+v, want %+v", got, want)
+	}
+}
+
+func TestCommandLine_FlagsStandOnEitherSideOfTheApplication(t *testing.T) {
+	for _, args := range []string{"-w 4 a:b", "a:b -w 4", "--workers=4 -- a:b", "-w 2 a:b --workers 4"} {
+		got := parse(t, args, variables())
+		if got.Workers != 4 || got.App != (AppSpec{"a", "b"}) {
+			t.Errorf("parseCommandLine(%q) = %d workers of %v, want 4 of a:b", args, got.Workers, got.App)
+		}
+	}
+}
+
+func TestCommandLine_TheNearestSourceCounts(t *testing.T) {
+	all := variables("GOWSGI_WORKERS", "3", "WEB_CONCURRENCY", "2")
+	common := variables("GOWSGI_WORKERS", "", "WEB_CONCURRENCY", "2")
+	for _, c := range []struct {
+		args   string
+		lookup func(string) (string, bool)
+		want   int
+		origin string
+	}{
+		{"a -w 4", all, 4, "--workers"},
+		{"a", all, 3, "GOWSGI_WORKERS"},
+		{"a", common, 2, "WEB_CONCURRENCY"},
+		{"a", variables(), 1, "default"},
+	} {
+		got := parse(t, c.args, c.lookup)
+		if got.Workers != c.want || got.Origins["workers"] != c.origin {
+			t.Errorf("workers = %d from %s, want %d from %s", got.Workers, got.Origins["workers"], c.want, c.origin)
+		}
+	}
+}
+
+func TestCommandLine_VariablesHoldListsAndToggles(t *testing.T) {
+	got := parse(t, "a", variables("GOWSGI_BIND", ":1, unix:x", "GOWSGI_ENV", "A=1,B=2", "GOWSGI_PYTHONPATH", "a:b,c", "GOWSGI_PRELOAD", "yes", "PORT", "9"))
+	want := []any{[]Bind{{Port: 1}, {Path: "x"}}, []string{"A=1", "B=2"}, []string{"a", "b", "c"}, true}
+	if list := []any{got.Binds, got.Env, got.PythonPath, got.Preload}; !reflect.DeepEqual(list, want) {
+		t.Errorf("lists from variables = %v, want %v", list, want)
+	}
+	if got := parse(t, "a", variables("PORT", "9")).Binds; !reflect.DeepEqual(got, []Bind{{Host: "0.0.0.0", Port: 9}}) {
+		t.Errorf("binds with $PORT 9 = %v, want 0.0.0.0:9", got)
+	}
+}
+
+func TestCommandLine_RefusesInOneLine(t *testing.T) {
+	for args, want := range map[string]string{
+		"--workers four a":          `--workers "four": not a whole number (want 1 or more)`,
+		"-w 0 a":                    `--workers "0": out of range (want 1 to 1024)`,
+		"-w -1 a":                   `--workers "-1": out of range (want 1 to 1024)`,
+		"-w 99999999999999999999 a": `--workers "99999999999999999999": out of range (want 1 to 1024)`,
+		"--threads 251 a":           `--threads "251": out of range (want 1 to 250)`,
+		"--keep-alive soon a":       `--keep-alive "soon": not a duration (want seconds, or a form like 1m30s or 500ms)`,
+		"--keep-alive NaN a":        `--keep-alive "NaN": out of range (want 0 to 24h)`,
+		"--keep-alive 25h a":        `--keep-alive "25h": out of range (want 0 to 24h)`,
+		"--max-body-size 1T a":      `--max-body-size "1T": not a size (want bytes, or a number with K, M or G)`,
+		"--max-body-size -1 a":      `--max-body-size "-1": out of range (want 0 or more bytes, below 8 EiB)`,
+		"--max-body-size 8589934592G a": `--max-body-size "8589934592G": ` +
+			`out of range (want 0 or more bytes, below 8 EiB)`,
+		"--log-level loud a":  `--log-level "loud": no such level (want debug, info, warning, error, critical)`,
+		"-e A a":              `--env "A": no value (want NAME=VALUE)`,
+		"-e =1 a":             `--env "=1": no name (want NAME=VALUE)`,
+		"--preload=perhaps a": `--preload "perhaps": neither true nor false`,
+		"-b :1,nowhere a":     `--bind ":1,nowhere": "nowhere": no port (` + bindForms + `)`,
+		"-b , a":              `--bind: no address given`,
+		"--worker 4 a":        `no flag --worker; did you mean --workers?`,
+		"--wrkers=4 a":        `no flag --wrkers; did you mean --workers?`,
+		"-workers 4 a":        `no flag -workers; did you mean --workers?`,
+		"--max_body_size 4 a": `no flag --max_body_size; did you mean --max-body-size?`,
+		"--xyzzy a":           `no flag --xyzzy; gowsgi --help lists them`,
+		"-x a":                `no flag -x; gowsgi --help lists them`,
+		"a -w":                `-w: no value given (want NUMBER)`,
+		"--chdir --preload a": `--chdir: no value given (want DIR)`,
+		"":                    `no application given; usage: ` + usageLine,
+		"a:b c":               `unexpected argument "c" after the application "a:b"`,
+		"a.py":                `"a.py" is a file name; did you mean "a:application"?`,
+	} {
+		var out bytes.Buffer
+		settings, err := parseCommandLine(strings.Fields(args), variables(), &out, "")
+		if err == nil || err.Error() != want || exitCode(err) != exitUsage {
+			t.Errorf("parseCommandLine(%q) = %v, %v (code %d), want error %q (code 2)", args, settings, err, exitCode(err), want)
+		}
+		if out.Len() > 0 {
+			t.Errorf("parseCommandLine(%q) printed %q, want nothing", args, out.String())
+		}
+	}
+}
+
+func TestCommandLine_NamesTheVariableThatIsWrong(t *testing.T) {
+	for name, want := range map[string]string{
+		"GOWSGI_THREADS":  `GOWSGI_THREADS "x": not a whole number (want 1 or more)`,
+		"WEB_CONCURRENCY": `WEB_CONCURRENCY "x": not a whole number (want 1 or more)`,
+		"PORT":            `PORT "0.0.0.0:x": port not a whole number (want 0 or more)`,
+	} {
+		_, err := parseCommandLine([]string{"a"}, variables(name, "x"), &bytes.Buffer{}, "")
+		if err == nil || err.Error() != want {
+			t.Errorf("error with $%s = %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestCommandLine_AnswersHelpAndVersion(t *testing.T) {
+	for args, want := range map[string]string{
+		"--help":        helpText(),
+		"-w 4 a:b -h":   helpText(),
+		"--version":     "gowsgi version " + version + " (CPython 3.11.2)\n",
+		"a --version":   "gowsgi version " + version + " (CPython 3.11.2)\n",
+		"-w four a --h": "",
+	} {
+		var out bytes.Buffer
+		settings, err := parseCommandLine(strings.Fields(args), variables(), &out, "(CPython 3.11.2)")
+		if want == "" {
+			if err == nil {
+				t.Errorf("parseCommandLine(%q) = %v, want an error", args, settings)
+			}
+			continue
+		}
+		if settings != nil || err != nil || strings.TrimRight(out.String(), "\n") != strings.TrimRight(want, "\n") {
+			t.Errorf("parseCommandLine(%q) = %v, %v, printed %q, want %q", args, settings, err, out.String(), want)
+		}
+	}
+}
+
+func TestTable_RowsAreCompleteAndDistinct(t *testing.T) {
+	seen := make(map[string]bool)
+	for i := range table {
+		row := &table[i]
+		if row.name == "" || row.group == "" || row.help == "" || row.kind.store == nil || !row.kind.toggle && row.kind.word == "" {
+			t.Errorf("row %d (%q) = %+v, want name, group, help and kind", i, row.name, row)
+		}
+		for _, name := range append([]string{row.name, row.short}, row.hidden...) {
+			if name != "" && seen[name] {
+				t.Errorf("flag name %q is used twice, want once", name)
+			}
+			seen[name] = true
+		}
+		if help := helpText(); !strings.Contains(help, "  "+row.spelling()+"\n") {
+			t.Errorf("helpText() lacks %q", row.spelling())
+		}
+	}
+}
+
+// The README's table is made from the same rows as the flags.
+func TestReadmeTable(t *testing.T) {
+	const path = "../../README.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := withReadmeTable(string(text))
+	if err != nil {
+		t.Fatalf("withReadmeTable(README.md): %v", err)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(text) != want {
+		t.Errorf("README.md's settings table is not what the flags are; run go test ./cmd/gowsgi -run TestReadmeTable -update")
+	}
+}
+
+func TestReadmeTable_NeedsItsMarkers(t *testing.T) {
+	text := "a\n" + readmeBegin + "\nold\n" + readmeEnd + "\nb\n"
+	got, err := withReadmeTable(text)
+	want := "a\n" + readmeBegin + "\n" + readmeTable() + readmeEnd + "\nb\n"
+	if err != nil || got != want {
+		t.Errorf("withReadmeTable(with markers) = %q, %v, want %q", got, err, want)
+	}
+	if _, err := withReadmeTable("a\n" + readmeBegin + "\n"); !errors.Is(err, errNoMarkers) {
+		t.Errorf("withReadmeTable(one marker) = %v, want %v", err, errNoMarkers)
+	}
+}
+
+func TestReportExit_PrintsOneLineAndGivesTheCode(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		line string
+		code int
+	}{
+		{nil, "", 0},
+		{errors.New("odd\nthing"), "gowsgi: error: odd\\nthing\n", 1},
+		{exitCodef(exitListen, "port %d", 1), "gowsgi: error: port 1\n", 5},
+		{errors.Join(exitCodef(exitImport, "no module")), "gowsgi: error: no module\n", 3},
+	} {
+		var out bytes.Buffer
+		if code := reportExit(&out, c.err); code != c.code || out.String() != c.line {
+			t.Errorf("reportExit(%v) = %d, %q, want %d, %q", c.err, code, out.String(), c.code, c.line)
+		}
+	}
+}
