@@ -184,12 +184,15 @@ gw_slot_tell(struct gw_exchange *exchange, uint32_t waits)
 }
 
 /*
- * gw_slot_doze, gw_slot_sleep: wait until the front nudges this slot's thread.
+ * gw_slot_doze, gw_slot_sleep: wait until the front nudges this slot's threads.
  *
  * Call gw_slot_doze, look once more at what is waited for, then gw_slot_sleep
- * with its value; gw_slot_wake ends either case. The front publishes first
- * and looks at thread_sleeps second, so a nudge cannot be missed.
- * GIL: released by the caller around gw_slot_sleep.
+ * with its value; gw_slot_wake ends either case, unless the exchange is over:
+ * then the next Offer does. The front publishes first and looks at
+ * thread_sleeps second, so a nudge cannot be missed. It is a count, because
+ * one thread may read the request body while another writes the answer.
+ * GIL: released by the caller around gw_slot_sleep, which is therefore given
+ * the slot: without the GIL the exchange may become another one's.
  */
 uint32_t
 gw_slot_doze(struct gw_exchange *exchange)
@@ -197,20 +200,20 @@ gw_slot_doze(struct gw_exchange *exchange)
     uint32_t nudge =
         __atomic_load_n(&exchange->slot->nudge, __ATOMIC_SEQ_CST);
 
-    __atomic_store_n(&exchange->slot->thread_sleeps, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&exchange->slot->thread_sleeps, 1, __ATOMIC_SEQ_CST);
     return nudge;
 }
 
 void
-gw_slot_sleep(struct gw_exchange *exchange, uint32_t nudge)
+gw_slot_sleep(struct gw_slot *slot, uint32_t nudge)
 {
-    gw_futex_wait(&exchange->slot->nudge, nudge, -1);
+    gw_futex_wait(&slot->nudge, nudge, -1);
 }
 
 void
 gw_slot_wake(struct gw_exchange *exchange)
 {
-    __atomic_store_n(&exchange->slot->thread_sleeps, 0, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&exchange->slot->thread_sleeps, 1, __ATOMIC_SEQ_CST);
 }
 
 /* gw_slot_nudge: wake whichever of our own threads sleeps on this slot. */
@@ -223,20 +226,24 @@ gw_slot_nudge(struct gw_exchange *exchange)
 
 /*
  * gw_slot_finish: the last thing done with a slot; it is the front's after.
+ *
+ * The end of an aborted exchange is always told: a block that was written
+ * just after the abort may have used up the front's announcement.
  */
 void
 gw_slot_finish(struct gw_exchange *exchange, uint32_t outcome)
 {
     struct gw_slot *slot = exchange->slot;
     uint64_t *state = &gw_worker.segment->state[exchange->index];
+    uint64_t before;
     uint32_t waits;
 
     slot->outcome = outcome;
-    __atomic_store_n(state, WITH_STATE(exchange->word, GW_DONE),
-                     __ATOMIC_SEQ_CST);
+    before = __atomic_exchange_n(state, WITH_STATE(exchange->word, GW_DONE),
+                                 __ATOMIC_SEQ_CST);
     /* from here on the front may reuse the slot: `waits` may already belong
      * to its next exchange, and then this is one bell too many, no harm */
     waits = __atomic_exchange_n(&slot->waits, 0, __ATOMIC_SEQ_CST);
-    if (waits)
+    if (waits || STATE(before) == GW_ABORTED)
         gw_bell_ring(exchange->index);
 }

@@ -19,12 +19,15 @@ static PyObject *name_close;      /* interned "close" */
 static PyObject *name_wsgi_input; /* interned "wsgi.input" */
 
 /*
- * The application has forked and the child came back here instead of leaving
- * by os._exit: it must not answer the parent's request a second time, nor take
- * the next one. GIL: held. Does not return in the child.
+ * gw_leave_if_forked: end a process that the application forked and that came
+ * back here instead of leaving by os._exit: it must not answer the parent's
+ * request a second time, nor take the next one.
+ *
+ * GIL      held
+ * returns  only in the worker itself
  */
-static void
-leave_if_forked(void)
+void
+gw_leave_if_forked(void)
 {
     static const char complaint[] =
         "gowsgi: a process forked by the application returned from it; "
@@ -53,7 +56,7 @@ call_application(struct call *call)
     if (ok)
         call->iterable = PyObject_CallFunctionObjArgs(
             gw_worker.application, environ, call->start_response, NULL);
-    leave_if_forked();
+    gw_leave_if_forked();
     Py_DECREF(environ);
     return call->iterable != NULL ? 0 : -1;
 }
@@ -133,7 +136,7 @@ send_blocks(struct call *call)
         return -1;
     while (sent == 0 && !call->exchange->dropped &&
            (block = PyIter_Next(iterator)) != NULL) {
-        leave_if_forked();
+        gw_leave_if_forked();
         sent = check_block(block);
         if (sent == 0 && PyBytes_GET_SIZE(block) > 0)
             sent = send_block(call, block);
@@ -141,7 +144,7 @@ send_blocks(struct call *call)
             call->exchange->dropped = 1;
         Py_DECREF(block);
     }
-    leave_if_forked();
+    gw_leave_if_forked();
     Py_DECREF(iterator);
     return sent < 0 || PyErr_Occurred() ? -1 : 0;
 }
@@ -211,20 +214,25 @@ close_iterable(PyObject *iterable)
         return 0;
     }
     closed = PyObject_CallNoArgs(close);
-    leave_if_forked();
+    gw_leave_if_forked();
     Py_DECREF(close);
     Py_XDECREF(closed);
     return closed == NULL ? -1 : 0;
 }
 
-/* Store a UTF-8 text in the fault area, cut to fit. */
+/* Store a UTF-8 text in the fault area. Of one that does not fit the end is
+ * kept, from a whole character on: a traceback names the exception last. */
 static void
 store_fault(struct gw_exchange *exchange, const char *text, size_t length)
 {
     uint32_t room = gw_worker.segment->fault_bytes;
 
-    if (length > room)
+    if (length > room) {
+        text += length - room;
         length = room;
+        while (length > 0 && ((unsigned char)*text & 0xc0) == 0x80)
+            text++, length--;
+    }
     memcpy(exchange->fault, text, length);
     exchange->slot->fault_length = (uint32_t)length;
 }
@@ -397,6 +405,7 @@ gw_exchange_loop(uint32_t owner)
         Py_END_ALLOW_THREADS
         if (PyErr_CheckSignals() < 0)
             report_signal_failure();
+        gw_leave_if_forked(); /* by a signal handler */
     }
     PyMem_RawFree(exchange->head);
     PyMem_RawFree(exchange);

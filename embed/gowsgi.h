@@ -16,7 +16,7 @@
 
 /* How long a thread looks for work before it sleeps: what the front and a
  * client on the same machine need to send the next request. */
-#define GW_SPIN_NS 50000
+#define GW_SPIN_NS 150000
 
 /* Exit codes of zygote and worker that the front turns into words. */
 #define GW_EXIT_IMPORT 3      /* the application could not be imported */
@@ -83,7 +83,7 @@ void gw_slot_finish(struct gw_exchange *exchange, uint32_t outcome);
 int gw_slot_aborted(struct gw_exchange *exchange);
 void gw_slot_tell(struct gw_exchange *exchange, uint32_t waits);
 uint32_t gw_slot_doze(struct gw_exchange *exchange);
-void gw_slot_sleep(struct gw_exchange *exchange, uint32_t nudge);
+void gw_slot_sleep(struct gw_slot *slot, uint32_t nudge);
 void gw_slot_wake(struct gw_exchange *exchange);
 void gw_slot_nudge(struct gw_exchange *exchange);
 void gw_bell_ring(uint32_t index);
@@ -111,6 +111,7 @@ void gw_reply_bare(struct gw_exchange *exchange);
 /* exchange.c */
 int gw_exchange_ready(void);
 void gw_exchange_serve(struct gw_exchange *exchange);
+void gw_leave_if_forked(void);
 PyObject *gw_exchange_loop(uint32_t owner);
 
 /* worker.c */
@@ -122,6 +123,8 @@ _Noreturn void gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell,
 
 /* signals.c */
 void gw_signals_host(void);
+void gw_signals_unblock(void);
+void gw_signals_forked(void);
 
 /* boot.c, called from Go */
 int gw_boot(const char *program, int argc, char *const *argv, char *why,

@@ -255,8 +255,13 @@ def freeze():
 
 
 def describe(error):
-    """Return the traceback of an exception that ended a request, as text."""
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    """Return the traceback of an exception that ended a request, as text.
+
+    Text that UTF-8 can hold: lone surrogates, as in undecodable file names, are
+    escaped.
+    """
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    return "".join(lines).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _errors():

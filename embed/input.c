@@ -70,24 +70,27 @@ static int64_t
 input_wait(Input *self)
 {
     struct gw_exchange *exchange = self->exchange;
+    struct gw_slot *slot = exchange->slot;
     uint64_t ready;
 
     while (nothing_yet(exchange)) {
         uint32_t nudge = gw_slot_doze(exchange);
+        int raised;
         __atomic_store_n(&exchange->slot->body_wanted, 1, __ATOMIC_SEQ_CST);
         gw_slot_tell(exchange, GW_WAIT_REPLY | GW_WAIT_ROOM);
         if (nothing_yet(exchange)) {
             Py_BEGIN_ALLOW_THREADS
-            gw_slot_sleep(exchange, nudge);
+            gw_slot_sleep(slot, nudge);
             Py_END_ALLOW_THREADS
         }
-        if (self->exchange == NULL) {
+        /* first, for it may run Python code, and other threads with it */
+        raised = PyErr_CheckSignals() < 0;
+        if (self->exchange != NULL)
+            gw_slot_wake(exchange);
+        else if (!raised)
             PyErr_SetString(PyExc_ValueError,
                             "the request ended while wsgi.input was read");
-            return -1;
-        }
-        gw_slot_wake(exchange);
-        if (PyErr_CheckSignals() < 0)
+        if (raised || self->exchange == NULL)
             return -1;
     }
     ready = available(exchange);
@@ -379,7 +382,10 @@ int
 gw_input_ready(void)
 {
     input_type = (PyTypeObject *)PyType_FromSpec(&input_spec);
-    return input_type == NULL ? -1 : 0;
+    if (input_type == NULL)
+        return -1;
+    input_type->tp_new = NULL; /* made here only, never by calling the type */
+    return 0;
 }
 
 /*

@@ -120,20 +120,24 @@ gw_reply_bare(struct gw_exchange *exchange)
 static int
 wait_for_room(struct gw_exchange *exchange, struct gw_exchange **live)
 {
+    struct gw_slot *slot = exchange->slot;
+
     while (room(exchange) == 0 && !gw_slot_aborted(exchange)) {
         uint32_t nudge = gw_slot_doze(exchange);
+        int raised;
         if (room(exchange) == 0 && !gw_slot_aborted(exchange)) {
             Py_BEGIN_ALLOW_THREADS
-            gw_slot_sleep(exchange, nudge);
+            gw_slot_sleep(slot, nudge);
             Py_END_ALLOW_THREADS
         }
-        if (*live == NULL) {
+        /* first, for it may run Python code, and other threads with it */
+        raised = PyErr_CheckSignals() < 0;
+        if (*live != NULL)
+            gw_slot_wake(exchange);
+        else if (!raised)
             PyErr_SetString(PyExc_ValueError,
                             "the request ended while write() waited");
-            return -1;
-        }
-        gw_slot_wake(exchange);
-        if (PyErr_CheckSignals() < 0)
+        if (raised || *live == NULL)
             return -1;
     }
     return 0;
@@ -537,6 +541,11 @@ write_call(PyObject *op, PyObject *args, PyObject *kwargs)
         errno = EPIPE;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
+    if (!exchange->head_set) {
+        PyErr_SetString(PyExc_AssertionError,
+                        "write is called after start_response has failed");
+        return NULL;
+    }
     if (PyBytes_GET_SIZE(block) > 0 &&
         gw_reply_write(exchange, PyBytes_AS_STRING(block),
                        (size_t)PyBytes_GET_SIZE(block),
@@ -592,7 +601,12 @@ gw_respond_ready(void)
     start_response_type =
         (PyTypeObject *)PyType_FromSpec(&start_response_spec);
     write_type = (PyTypeObject *)PyType_FromSpec(&write_spec);
-    return start_response_type == NULL || write_type == NULL ? -1 : 0;
+    if (start_response_type == NULL || write_type == NULL)
+        return -1;
+    /* made here only: one made by calling its type would have no exchange */
+    start_response_type->tp_new = NULL;
+    write_type->tp_new = NULL;
+    return 0;
 }
 
 /*

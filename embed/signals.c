@@ -33,17 +33,18 @@ dispose(int number, void (*handler)(int))
  * gw_signals_host: the dispositions of an ordinary CPython process.
  *
  * GIL      not needed
- * Called in the zygote before CPython starts, so that its signal module sees
- * them, and again by each worker. SIGPIPE and SIGXFSZ are ignored as CPython
- * does; SIGINT is left to CPython's own default handler. The Go runtime's
- * handlers are gone after this: nothing in Go runs in the zygote afterwards
- * but its blocked main goroutine.
+ * Called once, in the zygote before CPython starts, so that its signal module
+ * sees them. Workers inherit them together with what was installed since: by
+ * PYTHONFAULTHANDLER, by a preloaded application. SIGPIPE and SIGXFSZ are
+ * ignored as CPython does; SIGINT is left to CPython's own default handler.
+ * The Go runtime's handlers are gone after this, and its alternate stack with
+ * them; what Go still does in the zygote needs neither.
  */
 void
 gw_signals_host(void)
 {
     size_t count = sizeof(for_the_front) / sizeof(for_the_front[0]);
-    sigset_t none;
+    stack_t off = {.ss_flags = SS_DISABLE};
 
     for (int number = 1; number < NSIG; number++)
         dispose(number, SIG_DFL);
@@ -51,6 +52,37 @@ gw_signals_host(void)
         dispose(for_the_front[i], leave_it_to_the_front);
     dispose(SIGPIPE, SIG_IGN);
     dispose(SIGXFSZ, SIG_IGN);
+    sigaltstack(&off, NULL);
+    gw_signals_unblock();
+}
+
+/* gw_signals_unblock: let every signal through. GIL: not needed. */
+void
+gw_signals_unblock(void)
+{
+    sigset_t none;
+
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * gw_signals_forked: a process forked by the application is no part of the
+ * pool: what is left to the front in a worker ends it, as in any process.
+ * multiprocessing's terminate() relies on SIGTERM doing so.
+ *
+ * GIL      not needed
+ * Signals the application has a handler for are left alone.
+ */
+void
+gw_signals_forked(void)
+{
+    size_t count = sizeof(for_the_front) / sizeof(for_the_front[0]);
+    struct sigaction now;
+
+    for (size_t i = 0; i < count; i++) {
+        if (sigaction(for_the_front[i], NULL, &now) == 0 &&
+            now.sa_handler == leave_it_to_the_front)
+            dispose(for_the_front[i], SIG_DFL);
+    }
 }

@@ -5,6 +5,7 @@
 #include "gowsgi.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ module_wait(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
         Py_END_ALLOW_THREADS
         if (PyErr_CheckSignals() < 0)
             PyErr_WriteUnraisable(gw_worker.application);
+        gw_leave_if_forked(); /* by a signal handler */
     }
     Py_RETURN_NONE;
 }
@@ -54,6 +56,7 @@ static PyObject *
 module_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     gw_worker.forked = 1;
+    gw_signals_forked();
     Py_RETURN_NONE;
 }
 
@@ -154,13 +157,17 @@ tie_to_zygote(pid_t zygote)
         leave(0);
 }
 
-/* The Go runtime's alternate stack for its signal handlers is not ours. */
+/*
+ * Make `fd` standard error, and blocking: Go makes its pipes non-blocking, and
+ * Python's text streams lose what such a pipe does not take at once.
+ */
 static void
-forget_signal_stack(void)
+take_stderr(int fd)
 {
-    stack_t off = {.ss_flags = SS_DISABLE};
-
-    sigaltstack(&off, NULL);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+    fcntl(STDERR_FILENO, F_SETFL,
+          fcntl(STDERR_FILENO, F_GETFL) & ~O_NONBLOCK);
 }
 
 static void
@@ -187,10 +194,8 @@ gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
     PyObject *number, *entered;
 
     tie_to_zygote(zygote);
-    forget_signal_stack();
-    dup2(err, STDERR_FILENO);
-    close(err);
-    gw_signals_host();
+    take_stderr(err);
+    gw_signals_unblock();
     PyOS_AfterFork_Child();
     if (gw_segment_attach(segment, &gw_worker.segment, why, sizeof(why)) < 0) {
         fprintf(stderr, "gowsgi: worker %u: %s\n", id, why);

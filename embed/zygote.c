@@ -144,7 +144,11 @@ signal_worker(const struct gw_order *order)
     }
 }
 
-/* Reap child `i`, which has ended, and tell the front how. */
+/*
+ * Reap child `i`, which has ended, and tell the front how. A preloaded
+ * application that ignores SIGCHLD or waits for any child leaves nothing to
+ * reap: the child is gone all the same, with a status nobody knows.
+ */
 static void
 reap(int control, size_t i)
 {
@@ -152,9 +156,12 @@ reap(int control, size_t i)
                                 .worker = children[i].id,
                                 .pid = children[i].pid};
     struct rusage usage;
-    int status;
+    int status = 0;
+    pid_t got;
 
-    if (wait4(children[i].pid, &status, WNOHANG, &usage) != children[i].pid)
+    memset(&usage, 0, sizeof(usage));
+    got = wait4(children[i].pid, &status, WNOHANG, &usage);
+    if (got == 0 || (got < 0 && errno != ECHILD))
         return;
     if (WIFSIGNALED(status))
         message.signal = WTERMSIG(status);

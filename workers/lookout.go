@@ -22,7 +22,7 @@ type lookout struct {
 const (
 	// lookFor is how long one look out lasts: about what a short application
 	// and the way there and back take.
-	lookFor = 40 * time.Microsecond
+	lookFor = 60 * time.Microsecond
 	// luckMost bounds how many failures it takes to lose a good opinion.
 	luckMost = 8
 	// luckLeast is how many sleeps it takes until looking is tried again.

@@ -62,7 +62,10 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	go s.run(started)
 	select {
 	case err := <-started:
-		return p, err
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
 	case <-ctx.Done():
 		p.Kill()
 		<-p.finished

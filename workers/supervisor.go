@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,8 @@ type supervisor struct {
 	served  bool // the pool has been complete once
 	ending  bool // told to leave or to die
 	started chan<- error
+	failure error // why the pool could not start
+	outputs sync.WaitGroup
 
 	youngDeaths backoff
 	respawn     <-chan time.Time
@@ -59,16 +62,37 @@ func (s *supervisor) run(started chan<- error) {
 	s.started = started
 	if err := s.startZygote(); err != nil {
 		s.fail(err)
-		return
 	}
-	for {
-		if s.ending && len(s.workers) == 0 {
-			s.endZygote()
-			return
-		}
+	for !s.ending || len(s.workers) > 0 {
 		s.step()
 	}
+	s.endZygote()
+	s.drainOutputs()
+	if s.started != nil {
+		if s.failure == nil {
+			s.failure = wsgi.ErrStopped // killed before it could serve
+		}
+		s.started <- s.failure
+	}
 }
+
+// drainOutputs waits until all that the processes have written is passed on:
+// the reason why they ended is among it. A program that the application has
+// started may keep the pipe open, so not for ever.
+func (s *supervisor) drainOutputs() {
+	drained := make(chan struct{})
+	go func() {
+		s.outputs.Wait()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+	case <-time.After(outputPatience):
+	}
+}
+
+// outputPatience is how long lines of processes that have ended are waited for.
+const outputPatience = time.Second
 
 // step waits for one thing to happen and deals with it.
 func (s *supervisor) step() {
@@ -104,7 +128,13 @@ func (s *supervisor) reports() <-chan channel.Report {
 	return s.zygote.reports
 }
 
-func (s *supervisor) output(r io.Reader) { copyLines(r, s.pool.options.Output) }
+// output passes on what a process writes to r, in a goroutine, and closes r.
+func (s *supervisor) output(r io.ReadCloser) {
+	s.outputs.Go(func() {
+		copyLines(r, s.pool.options.Output)
+		_ = r.Close() // only read
+	})
+}
 
 func (s *supervisor) startZygote() error {
 	z, err := startZygote(s.pool.options.Zygote, s.output)
@@ -116,11 +146,10 @@ func (s *supervisor) startZygote() error {
 	return nil
 }
 
-// fail ends the attempt to start: everything goes, Start returns err.
+// fail ends the attempt to start: everything goes, then Start returns err.
 func (s *supervisor) fail(err error) {
-	if s.started != nil {
-		s.started <- err
-		s.started = nil
+	if s.failure == nil {
+		s.failure = err
 	}
 	s.ending = true
 	if s.zygote != nil {

@@ -39,7 +39,7 @@ type zygote struct {
 // startZygote starts the process. The calling goroutine must be locked to its
 // thread and stay: the kernel kills the zygote when that thread ends, which is
 // how it dies with the front.
-func startZygote(c Command, output func(io.Reader)) (*zygote, error) {
+func startZygote(c Command, output func(io.ReadCloser)) (*zygote, error) {
 	control, theirs, err := channel.Pair()
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func startZygote(c Command, output func(io.Reader)) (*zygote, error) {
 		_ = stderr.Close()
 		return nil, fmt.Errorf("workers: start the zygote: %w", err)
 	}
-	go output(stderr)
+	output(stderr)
 	z := &zygote{
 		process: cmd,
 		control: control,
@@ -115,7 +115,7 @@ func exitCode(err error) int {
 }
 
 // forkInto orders a worker with a segment of its own and returns it.
-func (z *zygote) fork(id uint32, sizes channel.Sizes, output func(io.Reader)) (*worker, error) {
+func (z *zygote) fork(id uint32, sizes channel.Sizes, output func(io.ReadCloser)) (*worker, error) {
 	segment, err := channel.Create(sizes)
 	if err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (z *zygote) fork(id uint32, sizes channel.Sizes, output func(io.Reader)) (*
 		return nil, err
 	}
 	segment.Forked()
-	go output(stderr)
+	output(stderr)
 	return newWorker(id, segment), nil
 }
 

@@ -116,8 +116,8 @@ func separate(args []string) (flags, rest []string, err error) {
 		}
 		name, value, joined := cutFlag(arg)
 		if isAnswer(name) {
-			flags = append(flags, name)
-			continue
+			// To cli, an argument beside these would be a topic of help.
+			return []string{name}, nil, nil
 		}
 		row := findSetting(name)
 		if row == nil {
@@ -264,7 +264,7 @@ func (s *setting) note() string {
 		parts = append(parts, "default "+s.shownDefault())
 	}
 	for _, common := range s.variable {
-		parts = append(parts, "$"+common.name+" gives "+common.prefix+"$"+common.name)
+		parts = append(parts, common.prefix+"$"+common.name+" where that is set")
 	}
 	if len(parts) == 0 {
 		return ""

@@ -43,7 +43,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		Binds: []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
 		KeepAlive: 5 * time.Second, GracefulTimeout: 30 * time.Second,
 		LimitRequestLine: 8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
-		ErrorLogfile: "-", LogLevel: slog.LevelInfo, Name: "gowsgi",
+		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseCommandLine(wsgi) = %+v, want %+v", got, want)

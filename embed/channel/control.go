@@ -188,6 +188,9 @@ func (c *Control) Descriptor() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("channel: control socket: %w", err)
 	}
+	// a copy left open would be every worker's, and that of what it forks: the
+	// front would not see the socket end with the zygote
+	_ = c.conn.Close()
 	fd := int(f.Fd())
 	controlFile = f
 	return fd, nil

@@ -58,6 +58,7 @@ type Segment struct {
 	slots  []Slot
 	file   *os.File // the memfd, for the worker
 	bell   *os.File // the eventfd, ours, in the netpoller
+	hushed atomic.Bool
 }
 
 // Create makes a segment with every slot Free.
@@ -191,24 +192,47 @@ var ErrClosed = errors.New("channel: closed")
 // Under load it finds bits set whenever it looks and makes no system call.
 // Before it sleeps it says so in front_sleeps and looks once more; the worker
 // sets its bit first and looks at front_sleeps second, so no bell is missed.
+// The eventfd is never read: the netpoller is edge-triggered, and each write
+// is an edge.
 func (s *Segment) Listen(rung func(slot int)) error {
-	var count [8]byte
+	bell, err := s.bell.SyscallConn()
+	switch {
+	case s.hushed.Load():
+		return ErrClosed
+	case err != nil:
+		return fmt.Errorf("channel: the bell: %w", err)
+	}
+	woken := false
+	sleep := func(uintptr) bool {
+		if woken {
+			return true
+		}
+		woken = true
+		atomic.StoreUint32(&s.header.frontSleeps, 1)
+		return s.anyBell()
+	}
 	for {
 		if s.takeBells(rung) {
 			continue
 		}
-		atomic.StoreUint32(&s.header.frontSleeps, 1)
-		if s.takeBells(rung) {
-			atomic.StoreUint32(&s.header.frontSleeps, 0)
-			continue
-		}
-		if _, err := s.bell.Read(count[:]); err != nil {
-			if errors.Is(err, os.ErrClosed) {
+		woken = false
+		if err := bell.Read(sleep); err != nil {
+			if s.hushed.Load() {
 				return ErrClosed
 			}
-			return fmt.Errorf("channel: read the bell: %w", err)
+			return fmt.Errorf("channel: wait for the bell: %w", err)
+		}
+		atomic.StoreUint32(&s.header.frontSleeps, 0)
+	}
+}
+
+func (s *Segment) anyBell() bool {
+	for w := range s.header.bells {
+		if atomic.LoadUint64(&s.header.bells[w]) != 0 {
+			return true
 		}
 	}
+	return false
 }
 
 func (s *Segment) takeBells(rung func(slot int)) bool {
@@ -232,6 +256,7 @@ func (s *Segment) takeBells(rung func(slot int)) bool {
 
 // Hush ends Listen; the memory stays mapped.
 func (s *Segment) Hush() {
+	s.hushed.Store(true)
 	_ = s.bell.Close() // an eventfd: nothing is lost at close
 }
 

@@ -86,9 +86,10 @@ var ErrAborted = errors.New("channeltest: the front has aborted the exchange")
 
 // Read reads the request body and waits for it; io.EOF after its end.
 func (x *Exchange) Read(p []byte) (int, error) {
-	var ready, state uint64
+	var ready uint64
+	var state uint32
 	look := func() bool {
-		state = uint64(atomic.LoadUint32(&x.slot.bodyState)) // before the bytes: they come first
+		state = atomic.LoadUint32(&x.slot.bodyState) // before the bytes: they come first
 		ready = atomic.LoadUint64(&x.slot.bodyWritten) - x.slot.bodyConsumed
 		return ready > 0 || state != bodyMore || x.Aborted()
 	}
@@ -166,7 +167,7 @@ func (x *Exchange) Announce() {
 func (x *Exchange) Write(block []byte) (int, error) {
 	written := 0
 	for {
-		n := copy(make([]byte, x.room()), block[written:])
+		n := min(x.room(), len(block)-written)
 		x.append(block[written : written+n])
 		x.publish()
 		x.tell(waitReply)

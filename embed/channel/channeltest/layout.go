@@ -37,10 +37,10 @@ const (
 )
 
 type segmentHeader struct {
-	magic, layout, slots, threads                  uint32
+	magic, layout, slots, threads                   uint32
 	environBytes, bodyBytes, replyBytes, faultBytes uint32
-	slotOffset, slotStride                         uint64
-	_                                              [16]byte
+	slotOffset, slotStride                          uint64
+	_                                               [16]byte
 
 	kick, order uint32
 	_           [56]byte
