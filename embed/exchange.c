@@ -189,6 +189,13 @@ send_body(struct call *call)
     exchange->items = declared_items(call->iterable);
     if (send_blocks(call) < 0)
         return -1;
+    if (exchange->writing && !gw_slot_aborted(exchange)) {
+        /* half a block must not pass for a whole answer */
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the application ended while another thread of it "
+                        "was inside write()");
+        return -1;
+    }
     if (exchange->head_sent || exchange->dropped)
         return 0;
     if (check_started(exchange) < 0)

@@ -188,7 +188,7 @@ def load(spec):
     if not callable(found):
         raise ApplicationError(
             EXIT_APPLICATION,
-            f'"{spec}" is a {type(found).__name__}, which is not callable',
+            f'"{spec}" is not callable: it is of type {type(found).__name__}',
         )
     return found
 
@@ -310,15 +310,14 @@ def serve(threads):
     One thread: the main thread itself, so that the application has what it
     has in any Python process. Several: threading.Thread objects, kept for the
     life of the worker, because applications keep connections in thread-locals;
-    the main thread waits and runs signal handlers.
+    the main thread waits and runs signal handlers. They are not daemons: what an
+    application starts in a request would inherit that, and be cut off at the end.
     """
     if threads == 1:
         _gowsgi.serve(0)
         return
     pool = [
-        threading.Thread(
-            target=_gowsgi.serve, args=(n,), name=f"gowsgi-{n}", daemon=True
-        )
+        threading.Thread(target=_gowsgi.serve, args=(n,), name=f"gowsgi-{n}")
         for n in range(threads)
     ]
     for thread in pool:

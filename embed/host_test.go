@@ -239,7 +239,7 @@ func TestStart_SaysWhyTheApplicationCannotBeServed(t *testing.T) {
 		{"a module that raises", "1/0", "app", embed.ExitImport, "ZeroDivisionError"},
 		{"a module that exits", "import sys; sys.exit(9)", "app", embed.ExitImport, "SystemExit"},
 		{"no such attribute", "app = print", "app:application", embed.ExitApplication, `did you mean "app:app"?`},
-		{"not callable", "application = 7", "app", embed.ExitApplication, "which is not callable"},
+		{"not callable", "application = 7", "app", embed.ExitApplication, "is not callable: it is of type int"},
 		{"a factory that raises", "def make(): 1/0", "app:make()", embed.ExitApplication, "ZeroDivisionError"},
 	} {
 		for _, preload := range []bool{false, true} {

@@ -49,9 +49,21 @@ func (d *dispatcher) begin(c *Call) error {
 		d.queue.push(c)
 		return nil
 	}
-	c.spin = w.idleLocked()
+	// looking out is for a front with nothing else to do: with other calls
+	// under way their goroutines need the processor
+	c.spin = d.idleLocked()
 	d.placeLocked(c, w, c.spin)
 	return nil
+}
+
+// idleLocked says that no worker has a call.
+func (d *dispatcher) idleLocked() bool {
+	for _, w := range d.workers {
+		if w.taken() > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // roomiestLocked returns the worker with an idle thread, or else with a free

@@ -190,7 +190,7 @@ func (r *run) passBody(length int64) {
 	for {
 		p, err := r.call.Body()
 		if err != nil {
-			r.bodyEnded(err)
+			r.bodyEnded(err, passed > 0 && passed == length)
 			return
 		}
 		n := len(p)
@@ -201,7 +201,13 @@ func (r *run) passBody(length int64) {
 		_, err = r.exchange.Write(p)
 		r.call.Consumed(n)
 		passed += int64(n)
-		if err == nil && passed != length {
+		switch {
+		case err != nil:
+		case passed == length:
+			// All there will be. The client has it now, however long the
+			// application takes to end, and whatever becomes of it then.
+			err = r.exchange.Finish()
+		default:
 			err = r.exchange.Flush()
 		}
 		if err != nil {
@@ -212,9 +218,13 @@ func (r *run) passBody(length int64) {
 }
 
 // bodyEnded: the application is through, or has failed with the head out.
-func (r *run) bodyEnded(err error) {
+// finished says that its answer was complete before.
+func (r *run) bodyEnded(err error, finished bool) {
 	if !errors.Is(err, io.EOF) {
 		r.failed(err)
+		return
+	}
+	if finished {
 		return
 	}
 	if err := r.exchange.Finish(); err != nil && !r.carrier.failed() {

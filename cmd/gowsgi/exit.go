@@ -47,10 +47,13 @@ func exitCode(err error) int {
 	return exitUnexpected
 }
 
+// errReported is the cause of an exitError that the operator has read already.
+var errReported = errors.New("the reason was written before")
+
 // reportExit writes err to w as one line, when there is one, and returns the
 // code to exit with. It is the single place where a fatal error is printed.
 func reportExit(w io.Writer, err error) int {
-	if err != nil {
+	if err != nil && !errors.Is(err, errReported) {
 		// Nowhere is left to report a failure of this very write.
 		_, _ = fmt.Fprintf(w, "gowsgi: error: %s\n", escapeControls(err.Error()))
 	}

@@ -52,6 +52,10 @@ const (
 	sendTimeout   = 60 * time.Second
 )
 
+// thisBinary is this very file, even when another has taken its place on disk
+// since: front and zygote must agree about their shared memory.
+const thisBinary = "/proc/self/exe"
+
 // quickTimeout is what a quick stop leaves Python to shut down.
 const quickTimeout = time.Second
 
@@ -155,8 +159,10 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 		f.log.Info("stopped before the application was loaded")
 		return nil, nil
 	case errors.As(err, &boot) && boot.Code >= exitImport && boot.Code <= exitInterpreter:
-		// the reason has been written to the error log already
-		return nil, exitCodef(boot.Code, "cannot serve %s: %s", f.settings.App, boot.Reason)
+		if f.settings.ErrorLogfile == "-" {
+			return nil, &exitError{boot.Code, errReported} // Python's own words say it better
+		}
+		return nil, exitCodef(boot.Code, "cannot serve %s; the reason is in %s", f.settings.App, f.settings.ErrorLogfile)
 	default:
 		return nil, exitCodef(exitUnexpected, "cannot serve %s: %w", f.settings.App, err)
 	}
@@ -164,10 +170,6 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 
 func (f *front) poolOptions() (workers.Options, error) {
 	s := f.settings
-	self, err := os.Executable()
-	if err != nil {
-		return workers.Options{}, exitCodef(exitUnexpected, "cannot find the gowsgi binary to start it again: %w", err)
-	}
 	settings, err := f.zygoteSettings()
 	if err != nil {
 		return workers.Options{}, err
@@ -184,7 +186,7 @@ func (f *front) poolOptions() (workers.Options, error) {
 			Fault:   faultArea,
 		},
 		Zygote: workers.Command{
-			Path:     self,
+			Path:     thisBinary,
 			Env:      append(env, embed.ZygoteVariable+"=1"),
 			Settings: settings,
 		},
