@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define STATE(word) ((word)&0xff)
-#define WITH_STATE(word, state) (((word) & ~(uint64_t)0xff) | (uint64_t)(state))
+#define WITH_STATE(word, state)                                               \
+    (((word) & ~(uint64_t)0xff) | (uint64_t)(state))
 #define TICKET(word) ((uint32_t)((word) >> 32))
 
 /*
@@ -44,9 +45,8 @@ gw_segment_attach(int fd, struct gw_segment **segment, char *why,
     need = s->slot_offset + s->slot_stride * s->slots;
     if (s->magic != GW_MAGIC || s->layout != GW_LAYOUT || s->slots == 0 ||
         s->slots > GW_MAX_SLOTS || s->slot_offset < sizeof(*s) ||
-        s->slot_stride <
-            sizeof(struct gw_slot) + (uint64_t)s->environ_bytes +
-                s->body_bytes + s->reply_bytes + s->fault_bytes ||
+        s->slot_stride < sizeof(struct gw_slot) + (uint64_t)s->environ_bytes +
+                             s->body_bytes + s->reply_bytes + s->fault_bytes ||
         need > (uint64_t)st.st_size) {
         snprintf(why, why_size, "segment header does not match this binary");
         return -1;
@@ -138,8 +138,8 @@ gw_slot_any_ready(void)
 int
 gw_slot_aborted(struct gw_exchange *exchange)
 {
-    uint64_t word = __atomic_load_n(
-        &gw_worker.segment->state[exchange->index], __ATOMIC_ACQUIRE);
+    uint64_t word = __atomic_load_n(&gw_worker.segment->state[exchange->index],
+                                    __ATOMIC_ACQUIRE);
 
     return STATE(word) == GW_ABORTED;
 }
@@ -184,7 +184,8 @@ gw_slot_tell(struct gw_exchange *exchange, uint32_t waits)
 }
 
 /*
- * gw_slot_doze, gw_slot_sleep: wait until the front nudges this slot's threads.
+ * gw_slot_doze, gw_slot_sleep: wait until the front nudges this slot's
+ * threads.
  *
  * Call gw_slot_doze, look once more at what is waited for, then gw_slot_sleep
  * with its value; gw_slot_wake ends either case, unless the exchange is over:
@@ -197,8 +198,7 @@ gw_slot_tell(struct gw_exchange *exchange, uint32_t waits)
 uint32_t
 gw_slot_doze(struct gw_exchange *exchange)
 {
-    uint32_t nudge =
-        __atomic_load_n(&exchange->slot->nudge, __ATOMIC_SEQ_CST);
+    uint32_t nudge = __atomic_load_n(&exchange->slot->nudge, __ATOMIC_SEQ_CST);
 
     __atomic_add_fetch(&exchange->slot->thread_sleeps, 1, __ATOMIC_SEQ_CST);
     return nudge;

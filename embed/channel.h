@@ -123,9 +123,10 @@ struct gw_slot {
     uint8_t pad1[24];
 
     /* who sleeps, and the futex the front wakes this slot's threads with */
-    uint32_t waits;        /* GW_WAIT_*: set by the front, cleared by the worker */
-    uint32_t nudge;        /* futex */
-    uint32_t thread_sleeps; /* threads of the slot in, or near, the futex wait */
+    uint32_t waits; /* GW_WAIT_*: set by the front, cleared by the worker */
+    uint32_t nudge; /* futex */
+    uint32_t
+        thread_sleeps; /* threads of the slot in, or near, the futex wait */
     uint8_t pad2[52];
 };
 

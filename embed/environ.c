@@ -59,7 +59,8 @@ gw_environ_keys(PyObject *names)
     return 0;
 }
 
-/* Remember `value` (borrowed) as the last one of `key`. Failure is harmless. */
+/* Remember `value` (borrowed) as the last one of `key`. Failure is harmless.
+ */
 static void
 remember(struct gw_key *key, PyObject *value, const char *bytes,
          uint32_t length)
@@ -147,7 +148,8 @@ store_entry(struct reader *r, PyObject *environ)
         key = known->name;
         Py_INCREF(key);
         value = known_value(known, bytes, length);
-    } else {
+    }
+    else {
         key = PyUnicode_DecodeLatin1(name, name_length, NULL);
         value = PyUnicode_DecodeLatin1(bytes, length, NULL);
     }

@@ -60,10 +60,10 @@ struct gw_exchange {
     char *head;
     size_t head_length;
     size_t head_capacity;
-    int head_set;  /* start_response has been called */
-    int head_sent; /* published: too late to change */
-    int dropped;   /* the front has aborted the exchange */
-    int writing;   /* a thread is inside gw_reply_write, maybe waiting */
+    int head_set;     /* start_response has been called */
+    int head_sent;    /* published: too late to change */
+    int dropped;      /* the front has aborted the exchange */
+    int writing;      /* a thread is inside gw_reply_write, maybe waiting */
     Py_ssize_t items; /* len(iterable), or -1 while it is not known */
     uint64_t written; /* bytes put into the reply ring, head included */
 };

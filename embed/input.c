@@ -19,9 +19,9 @@
 #define GW_FIRST_READ (64 * 1024)
 
 typedef struct {
-    PyObject_HEAD
-    struct gw_exchange *exchange; /* NULL once the exchange is over */
-    int reading;                  /* a thread is inside a read */
+    PyObject_HEAD struct gw_exchange
+        *exchange; /* NULL once the exchange is over */
+    int reading;   /* a thread is inside a read */
 } Input;
 
 static PyTypeObject *input_type;
@@ -104,7 +104,8 @@ input_wait(Input *self)
     return -1;
 }
 
-/* Copy up to `size` bytes that are there into `to` and give their room back. */
+/* Copy up to `size` bytes that are there into `to` and give their room back.
+ */
 static size_t
 input_take(struct gw_exchange *exchange, char *to, size_t size)
 {
@@ -246,8 +247,7 @@ input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     lines = PyList_New(0);
     while (lines != NULL && (hint == 0 || total < hint)) {
-        PyObject *line =
-            input_collect((Input *)self, PY_SSIZE_T_MAX, 1);
+        PyObject *line = input_collect((Input *)self, PY_SSIZE_T_MAX, 1);
         Py_ssize_t length = line == NULL ? 0 : PyBytes_GET_SIZE(line);
         if (line == NULL || (length > 0 && PyList_Append(lines, line) < 0))
             Py_CLEAR(lines);
@@ -259,7 +259,8 @@ input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     return lines;
 }
 
-/* readinto(buffer): fill it as far as the body reaches, like a buffered file. */
+/* readinto(buffer): fill it as far as the body reaches, like a buffered file.
+ */
 static PyObject *
 input_readinto(PyObject *op, PyObject *target)
 {

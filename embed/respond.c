@@ -17,13 +17,13 @@
 #include <strings.h>
 
 typedef struct {
-    PyObject_HEAD
-    struct gw_exchange *exchange; /* NULL once the exchange is over */
+    PyObject_HEAD struct gw_exchange
+        *exchange; /* NULL once the exchange is over */
 } StartResponse;
 
 typedef struct {
-    PyObject_HEAD
-    StartResponse *owner; /* owned: knows whether the exchange still runs */
+    PyObject_HEAD StartResponse
+        *owner; /* owned: knows whether the exchange still runs */
 } Write;
 
 static PyTypeObject *start_response_type;
@@ -259,8 +259,8 @@ native(PyObject *text, const char *what, Py_ssize_t *length)
         return NULL;
 #endif
     if (PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND) {
-        PyErr_Format(PyExc_ValueError,
-                     "%s %R has characters outside latin-1", what, text);
+        PyErr_Format(PyExc_ValueError, "%s %R has characters outside latin-1",
+                     what, text);
         return NULL;
     }
     *length = PyUnicode_GET_LENGTH(text);
@@ -285,8 +285,7 @@ pack_status(struct gw_exchange *exchange, PyObject *status)
     }
     if (s[0] == '1') {
         PyErr_Format(PyExc_ValueError,
-                     "status %R is informational, not a final answer",
-                     status);
+                     "status %R is informational, not a final answer", status);
         return -1;
     }
     if (has_control(s, length, 0)) {
@@ -325,9 +324,16 @@ static int
 is_hop_by_hop(const Py_UCS1 *name, Py_ssize_t length)
 {
     static const char *const hops[] = {
-        "connection", "keep-alive", "proxy-authenticate",
-        "proxy-authorization", "te", "trailer", "trailers",
-        "transfer-encoding", "upgrade", "proxy-connection",
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+        "proxy-connection",
     };
 
     for (size_t i = 0; i < sizeof(hops) / sizeof(hops[0]); i++) {
@@ -348,15 +354,14 @@ pack_header(struct gw_exchange *exchange, PyObject *header)
     uint32_t v;
 
     if (!PyTuple_Check(header) || PyTuple_GET_SIZE(header) != 2) {
-        PyErr_Format(PyExc_TypeError,
-                     "header %R is not a (name, value) tuple", header);
+        PyErr_Format(PyExc_TypeError, "header %R is not a (name, value) tuple",
+                     header);
         return -1;
     }
     name = native(PyTuple_GET_ITEM(header, 0), "header name", &name_length);
     if (name == NULL)
         return -1;
-    value =
-        native(PyTuple_GET_ITEM(header, 1), "header value", &value_length);
+    value = native(PyTuple_GET_ITEM(header, 1), "header value", &value_length);
     if (value == NULL)
         return -1;
     if (name_length > UINT16_MAX || !is_token(name, name_length)) {
@@ -367,8 +372,7 @@ pack_header(struct gw_exchange *exchange, PyObject *header)
     if (has_control(value, value_length, 1)) {
         PyErr_Format(PyExc_ValueError,
                      "value %R of header %R has control characters",
-                     PyTuple_GET_ITEM(header, 1),
-                     PyTuple_GET_ITEM(header, 0));
+                     PyTuple_GET_ITEM(header, 1), PyTuple_GET_ITEM(header, 0));
         return -1;
     }
     if (is_hop_by_hop(name, name_length)) {
@@ -379,8 +383,8 @@ pack_header(struct gw_exchange *exchange, PyObject *header)
     }
     n = (uint16_t)name_length;
     v = (uint32_t)value_length;
-    if (head_reserve(exchange, sizeof(n) + sizeof(v) + n +
-                                   (size_t)value_length) < 0)
+    if (head_reserve(exchange,
+                     sizeof(n) + sizeof(v) + n + (size_t)value_length) < 0)
         return -1;
     head_put(exchange, &n, sizeof(n));
     head_put(exchange, name, n);

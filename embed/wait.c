@@ -2,6 +2,7 @@
 #include "gowsgi.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +20,8 @@ gw_futex_wait(uint32_t *word, uint32_t seen, long timeout_ms)
 {
     struct timespec limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
 
-    syscall(SYS_futex, word, FUTEX_WAIT, seen,
-            timeout_ms < 0 ? NULL : &limit, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAIT, seen, timeout_ms < 0 ? NULL : &limit,
+            NULL, 0);
 }
 
 /* gw_futex_wake: wake up to `count` sleepers on *word. GIL: not needed. */
@@ -59,8 +60,9 @@ gw_spin_limit(long nanoseconds)
 {
     enum { SAMPLE = 500 };
     int64_t began = nanoseconds_now(), each;
+    cpu_set_t mine;
 
-    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+    if (sched_getaffinity(0, sizeof(mine), &mine) == 0 && CPU_COUNT(&mine) < 2)
         return 0;
     for (int i = 0; i < SAMPLE; i++)
         gw_pause();

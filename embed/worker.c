@@ -51,7 +51,8 @@ module_wait(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-/* _gowsgi.forked(): called in the child of each os.fork() of the application. */
+/* _gowsgi.forked(): called in the child of each os.fork() of the application.
+ */
 static PyObject *
 module_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -140,7 +141,8 @@ host_call(const char *name, PyObject *argument)
             number = PyObject_GetAttrString(value, "code");
             if (number != NULL && PyLong_Check(number))
                 code = (int)PyLong_AsLong(number);
-        } else {
+        }
+        else {
             PyErr_Print();
         }
         leave(code);
@@ -166,8 +168,7 @@ take_stderr(int fd)
 {
     dup2(fd, STDERR_FILENO);
     close(fd);
-    fcntl(STDERR_FILENO, F_SETFL,
-          fcntl(STDERR_FILENO, F_GETFL) & ~O_NONBLOCK);
+    fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) & ~O_NONBLOCK);
 }
 
 static void

@@ -152,9 +152,8 @@ signal_worker(const struct gw_order *order)
 static void
 reap(int control, size_t i)
 {
-    struct gw_report message = {.kind = GW_EXITED,
-                                .worker = children[i].id,
-                                .pid = children[i].pid};
+    struct gw_report message = {
+        .kind = GW_EXITED, .worker = children[i].id, .pid = children[i].pid};
     struct rusage usage;
     int status = 0;
     pid_t got;

@@ -370,13 +370,17 @@ func (c *Call) End() (traceback string, again bool) {
 // giveUp ends a call that a thread has begun. It returns false when that
 // thread still runs it: then the bell's listener gives the seat back later and
 // the Call cannot be used again.
+//
+// The worker may be lost at any moment; dispatcher.lose either leaves the seat
+// to a call that is not abandoned yet, or takes it from one that is. Whoever
+// turns abandoned back into false has the seat.
 func (c *Call) giveUp() bool {
 	s := c.seat.Load()
-	if c.lost.Load() != nil {
+	c.abandoned.Store(true)
+	if c.lost.Load() != nil && c.abandoned.CompareAndSwap(true, false) {
 		c.dispatcher.release(s)
 		return true
 	}
-	c.abandoned.Store(true)
 	s.slot.Abort()
 	s.slot.Wait(channel.WaitReply)
 	c.sweep(s) // it may have finished before it could know whom to tell
@@ -387,7 +391,20 @@ func (c *Call) giveUp() bool {
 // it. It is called by whoever may be the last to see that, and acts once.
 func (c *Call) sweep(s *seat) {
 	state, ticket := s.slot.State()
-	if state != channel.Done || ticket != c.ticket || !c.abandoned.CompareAndSwap(true, false) {
+	switch {
+	case ticket != c.ticket:
+	case state != channel.Done:
+		s.slot.Wait(channel.WaitReply) // that bell was for something else
+		if again, _ := s.slot.State(); again == channel.Done {
+			c.finishAbandoned(s)
+		}
+	default:
+		c.finishAbandoned(s)
+	}
+}
+
+func (c *Call) finishAbandoned(s *seat) {
+	if !c.abandoned.CompareAndSwap(true, false) {
 		return
 	}
 	if s.slot.Outcome() == channel.Raised {

@@ -217,12 +217,12 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) int {
 		if c == nil {
 			continue
 		}
-		if c.abandoned.CompareAndSwap(true, false) {
+		c.lost.Store(reason)
+		if c.abandoned.CompareAndSwap(true, false) { // see Call.giveUp
 			s.slot.Release()
 			d.vacateLocked(s)
 			continue
 		}
-		c.lost.Store(reason)
 		c.wake()
 	}
 	d.settleLocked(w)

@@ -141,22 +141,21 @@ func (z *zygote) signal(w *worker, sig unix.Signal) {
 }
 
 // copyLines hands whole lines from r to write until end-of-file; several at
-// once when they came at once, so that a traceback stays together.
+// once when they came at once, so that a traceback stays together. A line
+// longer than maxLine is handed over in pieces.
 func copyLines(r io.Reader, write func([]byte)) {
-	buf := make([]byte, 0, 4096)
+	buf := make([]byte, maxLine)
+	held := 0
 	for {
-		if len(buf) == cap(buf) && cap(buf) < maxLine {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		end := bytes.LastIndexByte(buf, '\n') + 1
-		if end == 0 && len(buf) == maxLine || err != nil {
-			end = len(buf)
+		n, err := r.Read(buf[held:])
+		held += n
+		end := bytes.LastIndexByte(buf[:held], '\n') + 1
+		if end == 0 && held == len(buf) || err != nil {
+			end = held
 		}
 		if end > 0 {
 			write(buf[:end])
-			buf = append(buf[:0], buf[end:]...)
+			held = copy(buf, buf[end:held])
 		}
 		if err != nil {
 			return
@@ -165,4 +164,4 @@ func copyLines(r io.Reader, write func([]byte)) {
 }
 
 // maxLine is the longest line kept together.
-const maxLine = 64 << 10
+const maxLine = 16 << 10
