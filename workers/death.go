@@ -19,12 +19,20 @@ func reasonOf(r channel.Report, oom bool) string {
 	case r.Signal == unix.SIGKILL && oom:
 		return fmt.Sprintf("killed by SIGKILL (out of memory; it had %d MiB)", r.MaxRSS>>20)
 	case r.Signal != 0:
-		return "killed by " + unix.SignalName(r.Signal)
+		return "killed by " + signalName(r.Signal)
 	case r.Status == 0:
 		return "it exited with status 0"
 	default:
 		return fmt.Sprintf("it exited with status %d", r.Status)
 	}
+}
+
+// signalName is SIGSEGV and the like; real-time signals have numbers only.
+func signalName(s unix.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	return s.String()
 }
 
 // oomCounter notices whether the OOM killer has struck.

@@ -17,12 +17,13 @@ import (
 // it is taken back and given to that thread. So no call waits behind a slow
 // request while any thread is idle.
 type dispatcher struct {
-	mu      sync.Mutex
-	workers []*worker
-	queue   queue
-	ticket  uint32
-	seats   int // of all workers together
-	stopped bool
+	mu       sync.Mutex
+	workers  []*worker
+	queue    queue
+	ticket   uint32
+	lookedAt uint32 // the ticket at which overdue calls were looked for last
+	seats    int    // of all workers together
+	stopped  bool
 	// emptied is told of a leaving worker that has run its last call; it is
 	// called with mu held and must not wait.
 	emptied func(*worker)
@@ -141,11 +142,20 @@ func (d *dispatcher) feedLocked(w *worker) {
 	}
 }
 
-// nextLocked picks what w should run next: the head of the queue, or, for an
-// idle thread, a call that another worker is not getting to.
+// nextLocked picks what w should run next: the head of the queue, or a call
+// that another worker is not getting to: any for an idle thread when nothing
+// is queued, else one that is overdue. The overdue are looked for once in so
+// many calls as there are seats, which is what looking at each seat costs.
 func (d *dispatcher) nextLocked(w *worker) *Call {
-	if w.idleLocked() {
-		if c := d.stealLocked(w, d.queue.length > 0); c != nil {
+	switch {
+	case d.queue.length == 0:
+		if !w.idleLocked() {
+			return nil
+		}
+		return d.stealLocked(w, 0)
+	case d.ticket-d.lookedAt >= uint32(d.seats):
+		d.lookedAt = d.ticket
+		if c := d.stealLocked(w, uint32(overdueFactor*d.seats)); c != nil {
 			return c
 		}
 	}
@@ -153,8 +163,8 @@ func (d *dispatcher) nextLocked(w *worker) *Call {
 }
 
 // stealLocked takes back the oldest call that is laid out in a worker with no
-// idle thread; with overdueOnly, only one that has waited for long.
-func (d *dispatcher) stealLocked(thief *worker, overdueOnly bool) *Call {
+// idle thread, if it has been passed by that many others.
+func (d *dispatcher) stealLocked(thief *worker, passed uint32) *Call {
 	var from *seat
 	var oldest uint32
 	for _, v := range d.workers {
@@ -168,7 +178,7 @@ func (d *dispatcher) stealLocked(thief *worker, overdueOnly bool) *Call {
 			}
 		}
 	}
-	if from == nil || overdueOnly && d.ticket-oldest < uint32(overdueFactor*d.seats) {
+	if from == nil || d.ticket-oldest < passed {
 		return nil
 	}
 	c := from.call.Load()
