@@ -145,6 +145,23 @@ gw_slot_aborted(struct gw_exchange *exchange)
 }
 
 /*
+ * The application has closed our descriptors, as a daemon would that closes
+ * every one it does not know. Nobody would hear from this worker again, so it
+ * ends here: its death is noticed, answered for, and made good.
+ */
+static _Noreturn void
+bell_lost(void)
+{
+    static const char complaint[] =
+        "gowsgi: the application has closed a descriptor it did not open; "
+        "this worker cannot reach the server any more and ends\n";
+
+    if (write(STDERR_FILENO, complaint, sizeof(complaint) - 1) < 0)
+        _exit(GW_EXIT_CHANNEL);
+    _exit(GW_EXIT_CHANNEL);
+}
+
+/*
  * gw_bell_ring: tell the front that slot `index` has news.
  *
  * The bit is set before front_sleeps is looked at; the front does the two in
@@ -165,6 +182,8 @@ gw_bell_ring(uint32_t index)
         do
             n = write(gw_worker.bell, &one, sizeof(one));
         while (n < 0 && errno == EINTR);
+        if (n < 0)
+            bell_lost();
     }
 }
 

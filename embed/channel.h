@@ -110,7 +110,8 @@ struct gw_slot {
     uint64_t body_written;
     uint64_t reply_consumed;
     int64_t body_length; /* declared length, -1 when not known */
-    uint8_t pad0[32];
+    uint32_t alone;      /* 1: the front has no other request just now */
+    uint8_t pad0[28];
 
     /* written by the worker */
     uint64_t body_consumed;

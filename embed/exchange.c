@@ -61,6 +61,16 @@ call_application(struct call *call)
     return call->iterable != NULL ? 0 : -1;
 }
 
+/* Whether len() is worth asking: a TypeError for each generator is not. */
+static int
+has_length(PyTypeObject *type)
+{
+    return (type->tp_as_sequence != NULL &&
+            type->tp_as_sequence->sq_length != NULL) ||
+           (type->tp_as_mapping != NULL &&
+            type->tp_as_mapping->mp_length != NULL);
+}
+
 /*
  * How many items the iterable says it has, or -1 when it does not say.
  * A len() that fails is as good as none.
@@ -74,7 +84,7 @@ declared_items(PyObject *iterable)
         return PyList_GET_SIZE(iterable);
     if (PyTuple_CheckExact(iterable))
         return PyTuple_GET_SIZE(iterable);
-    if (!PySequence_Check(iterable) && !PyMapping_Check(iterable))
+    if (!has_length(Py_TYPE(iterable)))
         return -1;
     n = PyObject_Size(iterable);
     if (n < 0)
@@ -299,11 +309,12 @@ gw_exchange_serve(struct gw_exchange *exchange)
         report_exception(exchange);
     }
     if (call.iterable != NULL && close_iterable(call.iterable) < 0) {
-        /* the answer is complete all the same; the first failure is the one
-         * to report */
+        /* the answer is complete all the same; of two failures the first is
+         * the request's, and this one goes to the log by itself */
         if (outcome == GW_COMPLETE)
             report_exception(exchange);
-        PyErr_Clear();
+        else
+            PyErr_WriteUnraisable(call.iterable);
     }
     if (exchange->dropped && outcome == GW_COMPLETE)
         outcome = GW_DROPPED;
@@ -365,18 +376,33 @@ spin_for_work(int *luck)
     return found;
 }
 
+/* A short look, about as long as the front takes to bring the next of many
+ * requests: a sleep and a wake-up would cost both sides more. */
+static int
+glance_for_work(void)
+{
+    for (long i = 0; i < gw_worker.spin / GW_GLANCE_PART; i++) {
+        gw_pause();
+        if (gw_slot_any_ready())
+            return 1;
+    }
+    return 0;
+}
+
 /*
- * Spin, then sleep, until there may be a request or an order. GIL: released
- * by the caller. sleepers is raised before the last look at the slots, and
- * the front looks at sleepers after it has made a slot READY.
+ * Sleep until there may be a request or an order, after a long look if the
+ * last request came `alone` and a short one if not: among many requests the
+ * processor is better used by the front and its clients. GIL: released by the
+ * caller. sleepers is raised before the last look at the slots, and the front
+ * looks at sleepers after it has made a slot READY.
  */
 static void
-wait_for_work(int *luck)
+wait_for_work(int alone, int *luck)
 {
     struct gw_segment *s = gw_worker.segment;
     uint32_t seen;
 
-    if (spin_for_work(luck))
+    if (alone ? spin_for_work(luck) : glance_for_work())
         return;
     seen = __atomic_load_n(&s->kick, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&s->sleepers, 1, __ATOMIC_SEQ_CST);
@@ -396,19 +422,20 @@ PyObject *
 gw_exchange_loop(uint32_t owner)
 {
     struct gw_exchange *exchange = PyMem_RawCalloc(1, sizeof(*exchange));
-    int luck = LUCK_MOST;
+    int luck = LUCK_MOST, alone = 0;
 
     if (exchange == NULL)
         return PyErr_NoMemory();
     for (;;) {
         if (gw_slot_take(owner, exchange)) {
+            alone = exchange->slot->alone != 0;
             gw_exchange_serve(exchange);
             continue;
         }
         if (told_to_leave())
             break;
         Py_BEGIN_ALLOW_THREADS
-        wait_for_work(&luck);
+        wait_for_work(alone, &luck);
         Py_END_ALLOW_THREADS
         if (PyErr_CheckSignals() < 0)
             report_signal_failure();

@@ -17,6 +17,7 @@
 /* How long a thread looks for work before it sleeps: what the front and a
  * client on the same machine need to send the next request. */
 #define GW_SPIN_NS 150000
+#define GW_GLANCE_PART 15 /* of that, while there are many clients */
 
 /* Exit codes of zygote and worker that the front turns into words. */
 #define GW_EXIT_IMPORT 3      /* the application could not be imported */

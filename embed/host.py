@@ -41,6 +41,16 @@ class ApplicationError(Exception):
         self.trace = trace
 
 
+class ErrorStream(io.TextIOWrapper):
+    """``wsgi.errors``, which is the same for every request of a worker.
+
+    Closing it is for no request to do: the next ones need it.
+    """
+
+    def close(self):
+        self.flush()
+
+
 class FileWrapper:
     """``wsgi.file_wrapper``: blocks of a file-like object, and its ``close``.
 
@@ -271,7 +281,7 @@ def _errors():
     wants to read. Standard error of a worker is a pipe to the front, which
     writes whole lines to the error log.
     """
-    return io.TextIOWrapper(
+    return ErrorStream(
         io.FileIO(2, "w", closefd=False),
         encoding="utf-8",
         errors="backslashreplace",

@@ -50,6 +50,7 @@ func layoutInC() map[string]uint64 {
 		"gw_slot.body_written":   at(unsafe.Offsetof(s.body_written)),
 		"gw_slot.reply_consumed": at(unsafe.Offsetof(s.reply_consumed)),
 		"gw_slot.body_length":    at(unsafe.Offsetof(s.body_length)),
+		"gw_slot.alone":          at(unsafe.Offsetof(s.alone)),
 		"gw_slot.body_consumed":  at(unsafe.Offsetof(s.body_consumed)),
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.reply_written)),
 		"gw_slot.reply_length":   at(unsafe.Offsetof(s.reply_length)),

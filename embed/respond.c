@@ -422,6 +422,17 @@ pack_head(struct gw_exchange *exchange, PyObject *status, PyObject *headers)
 
 /* --- start_response ------------------------------------------------------ */
 
+/* exc_info has to look like sys.exc_info(), at whatever time it comes. */
+static int
+check_exc_info(PyObject *exc_info)
+{
+    if (PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3)
+        return 0;
+    PyErr_SetString(PyExc_TypeError,
+                    "exc_info must be a tuple as sys.exc_info() gives");
+    return -1;
+}
+
 /*
  * exc_info given after the head is out: raise it again (PEP 3333 §Error
  * Handling). Always returns NULL with an exception set.
@@ -431,11 +442,6 @@ reraise(PyObject *exc_info)
 {
     PyObject *type, *value, *traceback;
 
-    if (!PyTuple_Check(exc_info) || PyTuple_GET_SIZE(exc_info) != 3) {
-        PyErr_SetString(PyExc_TypeError,
-                        "exc_info must be a tuple as sys.exc_info() gives");
-        return NULL;
-    }
     type = PyTuple_GET_ITEM(exc_info, 0);
     value = PyTuple_GET_ITEM(exc_info, 1);
     traceback = PyTuple_GET_ITEM(exc_info, 2);
@@ -488,6 +494,8 @@ start_response_call(PyObject *op, PyObject *args, PyObject *kwargs)
                         "start_response is called after its request ended");
         return NULL;
     }
+    if (exc_info != Py_None && check_exc_info(exc_info) < 0)
+        return NULL;
     if (exc_info != Py_None && self->exchange->head_sent)
         return reraise(exc_info);
     if (exc_info == Py_None && self->exchange->head_set) {

@@ -53,6 +53,7 @@ func (c *Call) reset() {
 // Begin implements wsgi.Call.
 func (c *Call) Begin(r wsgi.Request) error {
 	if len(r.Environ) > c.limits.Environ || len(r.Body) > c.limits.Body {
+		c.settled = true
 		return wsgi.ErrTooLarge
 	}
 	c.request = channel.Request{Environ: r.Environ, Body: r.Body, BodyMore: r.BodyMore, BodyLength: r.BodyLength}
@@ -347,10 +348,12 @@ func (c *Call) EndBody(complete bool) {
 	}
 }
 
-// Abort implements wsgi.Call.
+// Abort implements wsgi.Call. Whoever brings the body need not wait for the
+// application to notice.
 func (c *Call) Abort() {
 	if slot, _ := c.mine(); slot != nil && !c.settled {
 		slot.Abort()
+		c.wake()
 	}
 }
 
@@ -370,43 +373,57 @@ func (c *Call) End() (traceback string, again bool) {
 // giveUp ends a call that a thread has begun. It returns false when that
 // thread still runs it: then the bell's listener gives the seat back later and
 // the Call cannot be used again.
-//
-// The worker may be lost at any moment; dispatcher.lose either leaves the seat
-// to a call that is not abandoned yet, or takes it from one that is. Whoever
-// turns abandoned back into false has the seat.
 func (c *Call) giveUp() bool {
 	s := c.seat.Load()
-	c.abandoned.Store(true)
-	if c.lost.Load() != nil && c.abandoned.CompareAndSwap(true, false) {
+	lost, over := c.abandon(s)
+	switch {
+	case lost:
 		c.dispatcher.release(s)
-		return true
+	case over:
+		c.clear(s)
 	}
+	return lost
+}
+
+// abandon tells the thread to stop, and the listener that nobody waits. lost
+// says that there is no thread any more, over that it has just finished.
+//
+// The dispatcher's mutex is held throughout: the listener, or the loss of the
+// worker, could else free the seat between two steps, and Abort would hit the
+// next call there, or memory that is gone.
+func (c *Call) abandon(s *seat) (lost, over bool) {
+	c.dispatcher.mu.Lock()
+	defer c.dispatcher.mu.Unlock()
+	if c.lost.Load() != nil {
+		return true, false
+	}
+	c.abandoned.Store(true)
 	s.slot.Abort()
 	s.slot.Wait(channel.WaitReply)
-	c.sweep(s) // it may have finished before it could know whom to tell
-	return false
+	return false, c.over(s)
 }
 
 // sweep gives the seat of an abandoned call back once the thread has finished
-// it. It is called by whoever may be the last to see that, and acts once.
+// it. A bell for anything else is followed by another announcement, and that by
+// another look.
 func (c *Call) sweep(s *seat) {
-	state, ticket := s.slot.State()
-	switch {
-	case ticket != c.ticket:
-	case state != channel.Done:
-		s.slot.Wait(channel.WaitReply) // that bell was for something else
-		if again, _ := s.slot.State(); again == channel.Done {
-			c.finishAbandoned(s)
+	if !c.over(s) {
+		s.slot.Wait(channel.WaitReply)
+		if !c.over(s) {
+			return
 		}
-	default:
-		c.finishAbandoned(s)
 	}
+	c.clear(s)
 }
 
-func (c *Call) finishAbandoned(s *seat) {
-	if !c.abandoned.CompareAndSwap(true, false) {
-		return
-	}
+// over says that the thread has finished an abandoned call. It says so once;
+// the seat is then for the one who was told to clear.
+func (c *Call) over(s *seat) bool {
+	state, ticket := s.slot.State()
+	return state == channel.Done && ticket == c.ticket && c.abandoned.CompareAndSwap(true, false)
+}
+
+func (c *Call) clear(s *seat) {
 	if s.slot.Outcome() == channel.Raised {
 		c.dispatcher.complain(s.slot.Fault())
 	}

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"sync"
+	"time"
 
 	"gowsgi/embed/channel"
 	"gowsgi/wsgi"
@@ -21,8 +22,11 @@ type dispatcher struct {
 	workers  []*worker
 	queue    queue
 	ticket   uint32
-	lookedAt uint32 // the ticket at which overdue calls were looked for last
-	seats    int    // of all workers together
+	lastCall *Call     // the one that began last
+	lastAt   time.Time // and when
+	otherAt  time.Time // when another than that one began last
+	lookedAt uint32    // the ticket at which overdue calls were looked for last
+	seats    int       // of all workers together
 	stopped  bool
 	// emptied is told of a leaving worker that has run its last call; it is
 	// called with mu held and must not wait.
@@ -50,15 +54,26 @@ func (d *dispatcher) begin(c *Call) error {
 		d.queue.push(c)
 		return nil
 	}
-	// looking out is for a front with nothing else to do: with other calls
-	// under way their goroutines need the processor
-	c.spin = d.idleLocked()
+	c.spin = d.aloneLocked(c)
 	d.placeLocked(c, w, c.spin)
 	return nil
 }
 
-// idleLocked says that no worker has a call.
-func (d *dispatcher) idleLocked() bool {
+// crowdWindow: connections whose requests follow each other this closely share
+// the processor, and nobody among them should keep it to look out for answers.
+const crowdWindow = 200 * time.Microsecond
+
+// aloneLocked says that c has the pool for itself: no worker has a call, and
+// no other connection has had one for a while.
+func (d *dispatcher) aloneLocked(c *Call) bool {
+	now := time.Now()
+	if c != d.lastCall {
+		d.lastCall, d.otherAt = c, d.lastAt
+	}
+	d.lastAt = now
+	if now.Sub(d.otherAt) < crowdWindow {
+		return false
+	}
 	for _, w := range d.workers {
 		if w.taken() > 0 {
 			return false
@@ -92,6 +107,7 @@ func (d *dispatcher) placeLocked(c *Call, w *worker, awake bool) {
 	if awake {
 		waits = 0
 	}
+	c.request.Alone = awake
 	s.call.Store(c)
 	c.seat.Store(s)
 	s.slot.Offer(c.request, c.ticket, waits)

@@ -116,7 +116,8 @@ type slotHeader struct {
 	bodyWritten   uint64
 	replyConsumed uint64
 	bodyLength    int64
-	_             [32]byte
+	alone         uint32
+	_             [28]byte
 
 	// written by the worker
 	bodyConsumed uint64

@@ -45,6 +45,7 @@ func Layout() map[string]uint64 {
 		"gw_slot.body_written":   at(unsafe.Offsetof(s.bodyWritten)),
 		"gw_slot.reply_consumed": at(unsafe.Offsetof(s.replyConsumed)),
 		"gw_slot.body_length":    at(unsafe.Offsetof(s.bodyLength)),
+		"gw_slot.alone":          at(unsafe.Offsetof(s.alone)),
 		"gw_slot.body_consumed":  at(unsafe.Offsetof(s.bodyConsumed)),
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.replyWritten)),
 		"gw_slot.reply_length":   at(unsafe.Offsetof(s.replyLength)),

@@ -28,6 +28,10 @@ type Request struct {
 	Body       []byte // what is here already, at most Sizes.Body bytes
 	BodyMore   bool   // more will follow through Room and Filled
 	BodyLength int64  // declared length, -1 when not known
+	// Alone: there is no other request just now. The thread may then look for
+	// the next one for a moment before it sleeps; with more requests under way
+	// the processor is better used by those who bring them.
+	Alone bool
 }
 
 // Index returns the slot's number.
@@ -40,6 +44,10 @@ func (s *Slot) Index() int { return s.index }
 // fit their areas: the caller has checked.
 func (s *Slot) Offer(r Request, ticket uint32, waits Waits) {
 	h := s.header
+	h.alone = 0
+	if r.Alone {
+		h.alone = 1
+	}
 	h.environLength = uint32(copy(s.environ, r.Environ))
 	h.bodyLength = r.BodyLength
 	h.bodyConsumed, h.replyWritten, h.replyConsumed = 0, 0, 0

@@ -407,7 +407,7 @@ func (c *conn) send(a, b, d []byte) error {
 func (c *conn) sendOne(p []byte) error {
 	for {
 		c.setWriteDeadline(c.srv.o.Send)
-		n, err := c.nc.Write(p)
+		n, err := c.wire.write(p)
 		if err == nil || n == 0 || !isTimeout(err) {
 			return err
 		}

@@ -156,7 +156,7 @@ func (x *Exchange) receive(p []byte) (int, error) {
 	if x.body.interrupted.Load() {
 		return 0, ErrInterrupted
 	}
-	n, err := x.c.nc.Read(p)
+	n, err := x.c.wire.read(p)
 	switch {
 	case n > 0:
 		return n, nil

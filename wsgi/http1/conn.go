@@ -47,6 +47,7 @@ const (
 // writing half may be used by two goroutines.
 type conn struct {
 	nc    net.Conn
+	wire  wire
 	srv   *Server
 	ends  ends
 	state atomic.Int32
@@ -73,6 +74,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.small = make([]byte, smallBuffer)
 	c.buf = c.small
 	c.x.c = c
+	c.wire.open(nc)
 	e := &c.ends
 	e.remoteAddr, e.remotePort = splitAddr(nc.RemoteAddr())
 	e.serverName, e.serverPort = splitAddr(nc.LocalAddr())
@@ -203,7 +205,7 @@ func (c *conn) awaitByte() bool {
 		wait = c.srv.o.Header // for the only request
 	}
 	c.setReadDeadline(wait)
-	n, err := c.nc.Read(c.buf)
+	n, err := c.wire.read(c.buf)
 	c.w = n
 	return err == nil && n > 0 && c.state.CompareAndSwap(connIdle, connBusy)
 }
@@ -234,7 +236,7 @@ func (c *conn) readMore() error {
 	if c.w == len(c.buf) {
 		c.makeRoom()
 	}
-	n, err := c.nc.Read(c.buf[c.w:])
+	n, err := c.wire.read(c.buf[c.w:])
 	c.w += n
 	if n > 0 {
 		return nil
@@ -346,7 +348,7 @@ func (c *conn) linger() {
 	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
 	for dropped := 0; dropped < lingerLimit; {
-		n, err := c.nc.Read(c.buf)
+		n, err := c.wire.read(c.buf)
 		if err != nil {
 			return
 		}

@@ -8,7 +8,7 @@
 // testdata/invalid.
 //
 //	server.go    listeners, the set of connections, shutdown
-//	conn.go      one connection: buffers, timers, one exchange after the other
+//	conn.go      one connection: buffers, timers, one exchange after the other        wire.go  its socket
 //	exchange.go  one request and its answer, from head to the next one
 //	parser.go    a request's head, as a pure function over bytes       grammar.go  its character tables
 //	body.go      the request's body as the handler reads it            chunked.go  its transfer coding

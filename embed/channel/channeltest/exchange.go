@@ -54,6 +54,10 @@ func (x *Exchange) Aborted() bool {
 	return atomic.LoadUint64(&x.worker.header.state[x.Index])&0xff == Aborted
 }
 
+// Awaited says whether a goroutine of the front has announced to sleep until
+// it hears of this exchange.
+func (x *Exchange) Awaited() bool { return atomic.LoadUint32(&x.slot.waits)&waitReply != 0 }
+
 // tell rings for whoever has announced to sleep: gw_slot_tell.
 func (x *Exchange) tell(waits uint32) {
 	x.worker.step()
