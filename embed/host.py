@@ -219,7 +219,7 @@ def explain(error):
 
 def _below_host(trace):
     """Drop this module's and importlib's frames from the top of a traceback."""
-    while trace is not None and trace.tb_next is not None:
+    while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if file != __file__ and "importlib" not in file:
             break

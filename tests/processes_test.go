@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,9 +38,8 @@ func readProcess(pid int) (p Process, ok bool) {
 	return p, true
 }
 
-// processes lists the processes that alive and satisfy want. A zombie has
-// ended: it only waits for its parent to look.
-func processes(want func(Process) bool) []Process {
+// everything lists all processes, zombies among them.
+func everything() []Process {
 	var found []Process
 	entries, _ := filepath.Glob("/proc/[0-9]*")
 	for _, entry := range entries {
@@ -47,16 +47,19 @@ func processes(want func(Process) bool) []Process {
 		if err != nil {
 			continue
 		}
-		if p, ok := readProcess(pid); ok && p.State != 'Z' && p.State != 'X' && want(p) {
+		if p, ok := readProcess(pid); ok {
 			found = append(found, p)
 		}
 	}
 	return found
 }
 
-// session lists the processes of one session, its leader first if it lives.
+// session lists the living processes of one session. A zombie has ended: it
+// only waits for its parent to look.
 func session(id int) []Process {
-	return processes(func(p Process) bool { return p.Session == id })
+	return slices.DeleteFunc(everything(), func(p Process) bool {
+		return p.Session != id || p.State == 'Z' || p.State == 'X'
+	})
 }
 
 // awaitEnd waits until process pid has ended; false when it has not in time.

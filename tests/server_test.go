@@ -33,22 +33,25 @@ const (
 type Options struct {
 	App   string   // MODULE[:APP]
 	Args  []string // flags; without -b or --bind among them, "-b 127.0.0.1:0" is added
+	After []string // what comes behind App
 	Env   []string // NAME=VALUE, added to a cleaned environment
 	Dir   string   // the folder to start in; empty: pyapps
 	Files []*os.File
 	// Under is a command to start gowsgi by, such as unshare with its flags.
-	Under []string
+	Under  []string
+	noBind bool // add no -b
 }
 
 func (o *Options) command() *exec.Cmd {
 	args := append([]string{}, o.Under...)
 	args = append(append(args, binary), o.Args...)
-	if !o.binds() {
+	if !o.noBind && !o.binds() {
 		args = append(args, "-b", "127.0.0.1:0")
 	}
 	if o.App != "" {
 		args = append(args, o.App)
 	}
+	args = append(args, o.After...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = apps
 	if o.Dir != "" {
@@ -73,6 +76,7 @@ func (o *Options) binds() bool {
 // A run is one started gowsgi, whoever looks at it.
 type run struct {
 	cmd     *exec.Cmd
+	under   bool   // started by another command, which waits for it
 	log     *lines // standard error
 	output  *lines // standard output
 	ended   chan struct{}
@@ -95,7 +99,7 @@ func launch(o Options) (*run, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	r := &run{cmd: cmd, log: newLines(), output: newLines(), ended: make(chan struct{})}
+	r := &run{cmd: cmd, under: len(o.Under) > 0, log: newLines(), output: newLines(), ended: make(chan struct{})}
 	var readers sync.WaitGroup
 	readers.Go(func() { r.log.collect(stderr) })
 	readers.Go(func() { r.output.collect(stdout) })
@@ -116,7 +120,7 @@ func launch(o Options) (*run, error) {
 	return r, nil
 }
 
-var announced = regexp.MustCompile(`listening at (\S+(?:, \S+)*)`)
+var announced = regexp.MustCompile(`listening at ([^\s,]+(?:, [^\s,]+)*)`)
 
 // awaitReady waits for the announcement and returns the addresses, in order of
 // the binds: http://127.0.0.1:1234, unix:/path.
@@ -137,11 +141,11 @@ func (r *run) stop() error {
 
 func (r *run) end() error {
 	pid := r.cmd.Process.Pid
-	_ = r.cmd.Process.Signal(unix.SIGTERM) // it may be gone already
+	r.signal(unix.SIGTERM)
 	ended := awaitEnd(pid, stopPatience)
 	if !ended {
-		_ = r.cmd.Process.Signal(unix.SIGQUIT)
-		awaitEnd(pid, time.Second)
+		r.signal(unix.SIGQUIT)
+		awaitEnd(pid, 2*time.Second)
 	}
 	left := awaitSessionEnd(pid, 2*time.Second)
 	for _, p := range left {
@@ -155,6 +159,30 @@ func (r *run) end() error {
 		return fmt.Errorf("gowsgi (pid %d) has ended and left %+v; log:\n%s", pid, left, r.log.text(0))
 	}
 	return nil
+}
+
+// front is the pid of gowsgi itself, as this process sees it; 0 when it is gone.
+func (r *run) front() int {
+	if !r.under {
+		return r.cmd.Process.Pid
+	}
+	for _, p := range session(r.cmd.Process.Pid) {
+		if p.Parent == r.cmd.Process.Pid {
+			return p.PID
+		}
+	}
+	return 0
+}
+
+// signal asks the front for something; it may be gone already.
+func (r *run) signal(sig unix.Signal) {
+	select {
+	case <-r.ended: // its pid may be somebody else's
+	default:
+		if pid := r.front(); pid != 0 {
+			_ = unix.Kill(pid, sig)
+		}
+	}
 }
 
 // exitCode waits for the end by itself; -1 for an end by a signal.
@@ -254,7 +282,7 @@ func (s *Server) showLog() {
 }
 
 // PID is the front's.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
+func (s *Server) PID() int { return s.front() }
 
 // Stop stops the server now; a test may go on and look at what is left.
 func (s *Server) Stop() {
@@ -313,7 +341,7 @@ func (s *Server) Output() []string { return s.output.since(0) }
 // Zygote is the pid of the zygote.
 func (s *Server) Zygote() int {
 	s.T.Helper()
-	for _, p := range session(s.PID()) {
+	for _, p := range session(s.cmd.Process.Pid) {
 		if p.Parent == s.PID() && strings.HasPrefix(p.Title, "gowsgi: zygote") {
 			return p.PID
 		}
@@ -325,7 +353,7 @@ func (s *Server) Zygote() int {
 // Workers lists the workers that serve, in no order.
 func (s *Server) Workers() []Process {
 	var found []Process
-	for _, p := range session(s.PID()) {
+	for _, p := range session(s.cmd.Process.Pid) {
 		if strings.HasPrefix(p.Title, "gowsgi: worker") {
 			found = append(found, p)
 		}
@@ -344,9 +372,13 @@ func dialable(bind string) (network, address string) {
 	return "tcp", strings.TrimPrefix(bind, "http://")
 }
 
-// Host is host:port of the first bind.
+// Host is what a Host field says of the first bind: host:port, and for a unix
+// socket, which has no name of that kind, localhost.
 func (s *Server) Host() string {
-	_, address := s.Address()
+	network, address := s.Address()
+	if network == "unix" {
+		return "localhost"
+	}
 	return address
 }
 

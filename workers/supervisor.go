@@ -22,6 +22,7 @@ type supervisor struct {
 	nextID  uint32
 	wanted  int  // workers to have
 	booted  bool // the zygote forks
+	loaded  bool // a worker has served: the application can be imported
 	served  bool // the pool has been complete once
 	ending  bool // told to leave or to die
 	started chan<- error
@@ -173,12 +174,18 @@ func (s *supervisor) heard(r channel.Report) {
 	}
 }
 
-// fill orders as many workers as are missing.
+// fill orders as many workers as are missing. The very first one goes alone:
+// an application that cannot be imported then says so once, not once for each
+// worker.
 func (s *supervisor) fill() {
 	if s.ending || !s.booted || s.respawn != nil {
 		return
 	}
-	for s.present() < s.wanted {
+	wanted := s.wanted
+	if !s.loaded {
+		wanted = 1
+	}
+	for s.present() < wanted {
 		if err := s.fork(); err != nil {
 			s.pool.options.Log.Error("cannot start a worker", "error", err)
 			s.retryLater()
@@ -256,6 +263,10 @@ func (s *supervisor) statusChanged(w *worker) {
 	w.state = serving
 	s.pool.options.Log.Info("worker serves", "worker", w.id, "pid", w.pid, "after", time.Since(w.started).Round(100*time.Microsecond))
 	s.pool.dispatcher.join(w)
+	if !s.loaded {
+		s.loaded = true
+		s.fill()
+	}
 	if s.started != nil && s.serving() >= s.wanted {
 		s.started <- nil
 		s.started = nil

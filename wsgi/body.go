@@ -111,9 +111,12 @@ func (c *carrier) carry(x Exchange, call Call) {
 }
 
 // stop ends the goroutine: the application has answered, and what it did not
-// read it will not.
-func (c *carrier) stop(x Exchange) {
+// read it will not. If its answer could not be used it may run still, and would
+// keep the goroutine waiting for it: the call is aborted, which does nothing to
+// one that has ended.
+func (c *carrier) stop(x Exchange, call Call) {
 	if c.running {
+		call.Abort()
 		x.InterruptBody()
 		<-c.done
 		c.running = false

@@ -130,7 +130,7 @@ func (r *run) serve(x Exchange, request *environ.Request) {
 	} else {
 		r.carrier.start(r, more)
 		r.answer()
-		r.carrier.stop(x)
+		r.carrier.stop(x, r.call)
 	}
 	r.end()
 }

@@ -34,6 +34,9 @@ func readHead(status []byte, fields []environ.Header, known int64) (head, error)
 		}
 		h.code = h.code*10 + int(c-'0')
 	}
+	if h.code < 200 {
+		return h, fmt.Errorf("wsgi: status %q is not that of a final answer", status)
+	}
 	h.reason = status[4:]
 	for _, f := range fields {
 		if !bytes.EqualFold(f.Name, contentLength) {
