@@ -65,8 +65,9 @@ asan: need-build ## embed, its C included, under AddressSanitizer
 	@$(EMBED) ASAN_OPTIONS=detect_leaks=0:handle_segv=0 go test -asan ./embed
 
 leak: PYTHON := $(DEBUG_PYTHON)
-leak: need-test ## embed under a debug CPython, which counts references
-	@$(EMBED) go test -count=1 -v -run 'Leak|Reference' ./embed
+leak: need-test ## the whole under a debug CPython, which counts references
+	@$(EMBED) go build -o bin/gowsgi-debug -ldflags "$$GOWSGI_LDFLAGS -X=main.version=$(VERSION)" ./cmd/gowsgi
+	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi-debug GOWSGI_TEST_REFERENCES=1 go test -count=1 -v -run Leak ./tests
 
 e2e: build ## what only the whole program can show
 	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -count=1 ./tests/...

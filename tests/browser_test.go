@@ -232,12 +232,12 @@ func (b *Browser) root() *url.URL {
 func noise(seed uint64, n int) string {
 	source := rand.NewPCG(seed, 0)
 	var text bytes.Buffer
-	for text.Len() < n {
+	for words := 1; text.Len() < n; words++ {
 		word := source.Uint64()
 		for shift := 0; shift < 64; shift += 8 {
 			text.WriteByte(byte(word >> shift))
 		}
-		if text.Len()%4096 == 0 {
+		if words%500 == 0 {
 			text.WriteString("\r\n--\r\n")
 		}
 	}

@@ -4,11 +4,9 @@ package tests
 // one that was asked for, or none.
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,8 +26,7 @@ const (
 // chaos is a server under attack.
 type chaos struct {
 	*Server
-	network, address string
-	random           *rand.Rand // the killer's
+	random *rand.Rand // the killer's
 
 	served, deaths int          // lines of the log that say so
 	alive          map[int]bool // pids that serve
@@ -50,7 +47,6 @@ func TestChaos_WorkersDieUnderLoad(t *testing.T) {
 	}
 	s := Start(t, "misbehave.doomed", "-w", strconv.Itoa(chaosWorkers), "--threads", strconv.Itoa(chaosThreads), "--preload")
 	c := &chaos{Server: s, random: rand.New(rand.NewPCG(20, 21)), alive: map[int]bool{}}
-	c.network, c.address = s.Address()
 	c.readUntil("all serve", func() bool { return c.served == chaosWorkers })
 
 	finished := make(chan error, chaosClients)
@@ -201,11 +197,10 @@ func (c *chaos) visit(number int) error {
 	}()
 	for i := 0; !c.stop.Load(); i++ {
 		if conn == nil {
-			raw, err := net.DialTimeout(c.network, c.address, patience)
-			if err != nil {
+			var err error
+			if conn, err = connect(c.Server); err != nil {
 				return err
 			}
-			conn = &Conn{Conn: raw, T: c.T, reader: bufio.NewReader(raw)}
 		}
 		v := newVisit(fmt.Sprintf("client-%d-%d", number, i), random)
 		keep, err := c.ask(conn, v)

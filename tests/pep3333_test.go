@@ -395,8 +395,8 @@ func TestPEP3333_Errors_LinesReachTheLog(t *testing.T) {
 		"/logging":    {"logged"},
 		"/warnings":   {"warned"},
 	} {
-		word := "word-" + path[1:]
 		mark := s.Mark()
+		word := fmt.Sprintf("word-%s-%d", path[1:], mark) // Python shows a warning once
 		if r := s.Ask(path + "?id=" + word); r.Body != "ok\n" {
 			t.Errorf("GET %s = %s %q, want ok", path, r.Line(), r.Body)
 		}

@@ -54,11 +54,11 @@ func everything() []Process {
 	return found
 }
 
-// session lists the living processes of one session. A zombie has ended: it
-// only waits for its parent to look.
+// session lists the living processes of one session. A zombie has ended, and
+// only waits for its parent to look, once its last thread has.
 func session(id int) []Process {
 	return slices.DeleteFunc(everything(), func(p Process) bool {
-		return p.Session != id || p.State == 'Z' || p.State == 'X'
+		return p.Session != id || p.State == 'X' || p.State == 'Z' && awaitEnd(p.PID, 0)
 	})
 }
 

@@ -138,10 +138,8 @@ func (c *Conn) ReadBody(r *Response) {
 			r.Broken = fmt.Errorf("%d of %d bytes: %w", n, r.length, err)
 		}
 	case Chunked:
-		for {
-			if block, more := c.ReadBlock(r); !more || block == "" {
-				return
-			}
+		for more := true; more; {
+			_, more = c.ReadBlock(r)
 		}
 	case UntilClose:
 		body, err := io.ReadAll(c.reader)
@@ -149,26 +147,23 @@ func (c *Conn) ReadBody(r *Response) {
 	}
 }
 
-// ReadBlock reads one chunk of a chunked body and adds it to r; false: the
-// body has ended, or broken.
+// ReadBlock reads one chunk of a chunked body and adds it to r.Blocks; false:
+// the body has ended, or broken, and r.Body has what came.
 func (c *Conn) ReadBlock(r *Response) (block string, more bool) {
 	c.T.Helper()
 	if r.Framing != Chunked {
 		c.T.Fatalf("framing = %s, want %s", r.Framing, Chunked)
 	}
 	block, err := readChunk(c.reader)
-	if err == nil && block == "" {
+	if err == nil && block != "" {
+		r.Blocks = append(r.Blocks, block)
+		return block, true
+	}
+	if err == nil {
 		err = readEmptyLine(c.reader) // no trailers: PEP 3333 has none
-		r.Broken = err
-		return "", false
 	}
-	if err != nil {
-		r.Broken = err
-		return "", false
-	}
-	r.Body += block
-	r.Blocks = append(r.Blocks, block)
-	return block, true
+	r.Body, r.Broken = strings.Join(r.Blocks, ""), err
+	return "", false
 }
 
 // WantEOF checks that the server closes the connection, cleanly, without
@@ -191,14 +186,6 @@ func (c *Conn) WantClosed() {
 	if len(rest) > 0 || errors.As(err, &timeout) && timeout.Timeout() {
 		c.T.Errorf("after the response: %q, %v; want the connection closed or reset", rest, err)
 	}
-}
-
-// Quiet tells whether nothing has arrived that was not read yet.
-func (c *Conn) Quiet() bool {
-	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	_, err := c.reader.Peek(1)
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 var (

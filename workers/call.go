@@ -29,6 +29,7 @@ type Call struct {
 	seat      atomic.Pointer[seat] // where it is laid out, nil while queued
 	lost      atomic.Pointer[wsgi.LostError]
 	abandoned atomic.Bool // nobody waits any more; the bell's listener cleans up
+	detached  atomic.Bool // abandoned with its answer complete, and counted as such
 	news      chan struct{}
 	roomNews  chan struct{}
 
@@ -359,73 +360,107 @@ func (c *Call) Abort() {
 
 // End implements wsgi.Call.
 func (c *Call) End() (traceback string, again bool) {
+	if c.settled {
+		return c.ended()
+	}
+	if c.dispatcher.withdraw(c) || c.giveUp() {
+		return c.ended()
+	}
+	return "", false
+}
+
+// Detach implements wsgi.Call.
+func (c *Call) Detach() (traceback string, again bool) {
+	if c.settled {
+		return c.ended()
+	}
+	c.detached.Store(true)
+	c.dispatcher.leftovers.Add(1)
+	if c.abandon() {
+		return c.ended()
+	}
+	return "", false
+}
+
+// ended gives back what is held and makes the call ready for Begin.
+func (c *Call) ended() (traceback string, again bool) {
 	if c.held {
 		c.dispatcher.release(c.seat.Load())
 	}
-	again = c.settled || c.dispatcher.withdraw(c) || c.giveUp()
 	traceback = c.fault
-	if again {
-		c.reset()
-	}
-	return traceback, again
+	c.reset()
+	return traceback, true
 }
 
-// giveUp ends a call that a thread has begun. It returns false when that
-// thread still runs it: then the bell's listener gives the seat back later and
-// the Call cannot be used again.
+// giveUp ends a call that a thread has begun, see abandon.
 func (c *Call) giveUp() bool {
 	s := c.seat.Load()
-	lost, over := c.abandon(s)
-	switch {
-	case lost:
-		c.dispatcher.release(s)
-	case over:
-		c.clear(s)
-	}
-	return lost
+	return c.abandonFirst(s.slot.Abort)
 }
 
-// abandon tells the thread to stop, and the listener that nobody waits. lost
-// says that there is no thread any more, over that it has just finished.
+func (c *Call) abandon() bool { return c.abandonFirst(func() {}) }
+
+// abandonFirst leaves a call that a thread has begun to the bell's listener,
+// which gives the seat back later: the Call cannot be used again then, and the
+// result is false. It is true if the worker is lost and the seat given back.
 //
-// The dispatcher's mutex is held throughout: the listener, or the loss of the
-// worker, could else free the seat between two steps, and Abort would hit the
-// next call there, or memory that is gone.
-func (c *Call) abandon(s *seat) (lost, over bool) {
-	c.dispatcher.mu.Lock()
-	defer c.dispatcher.mu.Unlock()
-	if c.lost.Load() != nil {
-		return true, false
-	}
+// The worker may be lost at any moment; dispatcher.lose either leaves the seat
+// to a call that is not abandoned yet, or takes it from one that is. Whoever
+// turns abandoned back into false has the seat.
+func (c *Call) abandonFirst(tell func()) bool {
+	s := c.seat.Load()
 	c.abandoned.Store(true)
-	s.slot.Abort()
+	if c.lost.Load() != nil && c.abandoned.CompareAndSwap(true, false) {
+		c.forgetDetached()
+		c.dispatcher.release(s)
+		return true
+	}
+	tell()
 	s.slot.Wait(channel.WaitReply)
-	return false, c.over(s)
+	c.sweep(s) // it may have finished before it could know whom to tell
+	return false
 }
 
-// sweep gives the seat of an abandoned call back once the thread has finished
-// it. A bell for anything else is followed by another announcement, and that by
-// another look.
+// sweep looks after an abandoned call: it gives the seat back once the thread
+// has finished, and stops an application that goes on sending what nobody
+// takes. It is called by whoever may be the last to see that, and acts once.
 func (c *Call) sweep(s *seat) {
-	if !c.over(s) {
-		s.slot.Wait(channel.WaitReply)
-		if !c.over(s) {
+	state, ticket := s.slot.State()
+	if ticket != c.ticket {
+		return
+	}
+	if state != channel.Done {
+		s.slot.Wait(channel.WaitReply) // that bell was for something else
+		if state, _ = s.slot.State(); state != channel.Done {
+			c.stopExcess(s)
 			return
 		}
 	}
-	c.clear(s)
-}
-
-// over says that the thread has finished an abandoned call. It says so once;
-// the seat is then for the one who was told to clear.
-func (c *Call) over(s *seat) bool {
-	state, ticket := s.slot.State()
-	return state == channel.Done && ticket == c.ticket && c.abandoned.CompareAndSwap(true, false)
-}
-
-func (c *Call) clear(s *seat) {
-	if s.slot.Outcome() == channel.Raised {
-		c.dispatcher.complain(s.slot.Fault())
+	if c.abandoned.CompareAndSwap(true, false) {
+		c.forgetDetached()
+		if fault := s.slot.Fault(); fault != "" && s.slot.Outcome() != channel.Dropped {
+			c.dispatcher.complain(s.slot.Environ(), wsgi.FailedAfterwards, fault)
+		}
+		c.dispatcher.release(s)
+		c.reset()
+		c.dispatcher.calls.Put(c)
 	}
-	c.dispatcher.release(s)
+}
+
+// stopExcess: a detached call has given all its Content-Length allows.
+func (c *Call) stopExcess(s *seat) {
+	if p, err := s.slot.Published(); len(p) == 0 && err == nil {
+		return
+	}
+	if c.detached.CompareAndSwap(true, false) {
+		c.dispatcher.leftovers.Add(-1)
+		c.dispatcher.complain(s.slot.Environ(), wsgi.CutOff, "")
+		s.slot.Abort()
+	}
+}
+
+func (c *Call) forgetDetached() {
+	if c.detached.CompareAndSwap(true, false) {
+		c.dispatcher.leftovers.Add(-1)
+	}
 }

@@ -244,7 +244,7 @@ func TestDispatcher_LosesNoCallWhateverDies(t *testing.T) {
 	sizes := small
 	sizes.Threads, sizes.Slots = 2, 4
 	c := &crowd{T: t, dispatcher: &dispatcher{}, sizes: sizes}
-	c.dispatcher.complain = func(string) { c.complaints.Add(1) }
+	c.dispatcher.complain = func(_ []byte, _, _ string) { c.complaints.Add(1) }
 
 	stop := make(chan struct{})
 	survivors := make(chan *fakeWorker, places)

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gowsgi/embed/channel"
@@ -18,21 +19,23 @@ import (
 // it is taken back and given to that thread. So no call waits behind a slow
 // request while any thread is idle.
 type dispatcher struct {
-	mu       sync.Mutex
-	workers  []*worker
-	queue    queue
-	ticket   uint32
-	lastCall *Call     // the one that began last
-	lastAt   time.Time // and when
-	otherAt  time.Time // when another than that one began last
-	lookedAt uint32    // the ticket at which overdue calls were looked for last
-	seats    int       // of all workers together
-	stopped  bool
+	mu        sync.Mutex
+	workers   []*worker
+	queue     queue
+	ticket    uint32
+	crowdedAt time.Time // when calls overlapped last
+	lookedAt  uint32    // the ticket at which overdue calls were looked for last
+	seats     int       // of all workers together
+	stopped   bool
 	// emptied is told of a leaving worker that has run its last call; it is
 	// called with mu held and must not wait.
 	emptied func(*worker)
-	// complain is told the traceback of a call nobody waits for any more.
-	complain func(traceback string)
+	// complain is told what is wrong with a call nobody waits for any more:
+	// its packed environ, lent, what is wrong, and a traceback or nothing.
+	complain func(environ []byte, what, traceback string)
+	// leftovers counts detached calls that a thread still runs.
+	leftovers atomic.Int32
+	calls     sync.Pool // of *Call
 }
 
 // overdueFactor: a call laid out ahead is overdue once this many times as many
@@ -54,32 +57,28 @@ func (d *dispatcher) begin(c *Call) error {
 		d.queue.push(c)
 		return nil
 	}
-	c.spin = d.aloneLocked(c)
+	c.spin = d.aloneLocked()
 	d.placeLocked(c, w, c.spin)
 	return nil
 }
 
-// crowdWindow: connections whose requests follow each other this closely share
-// the processor, and nobody among them should keep it to look out for answers.
+// crowdWindow: with requests that overlapped this lately, nobody among them
+// should keep the processor to look out for its answer.
 const crowdWindow = 200 * time.Microsecond
 
-// aloneLocked says that c has the pool for itself: no worker has a call, and
-// no other connection has had one for a while.
-func (d *dispatcher) aloneLocked(c *Call) bool {
+// aloneLocked says that a call about to begin has the pool for itself: no other
+// is under way, and none has been for a while. A call whose client has its
+// answer already does not count.
+func (d *dispatcher) aloneLocked() bool {
 	now := time.Now()
-	if c != d.lastCall {
-		d.lastCall, d.otherAt = c, d.lastAt
-	}
-	d.lastAt = now
-	if now.Sub(d.otherAt) < crowdWindow {
-		return false
-	}
+	others := -int(d.leftovers.Load())
 	for _, w := range d.workers {
-		if w.taken() > 0 {
-			return false
-		}
+		others += w.taken()
 	}
-	return true
+	if others > 0 {
+		d.crowdedAt = now
+	}
+	return now.Sub(d.crowdedAt) >= crowdWindow
 }
 
 // roomiestLocked returns the worker with an idle thread, or else with a free
@@ -244,7 +243,8 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) int {
 			continue
 		}
 		c.lost.Store(reason)
-		if c.abandoned.CompareAndSwap(true, false) { // see Call.giveUp
+		if c.abandoned.CompareAndSwap(true, false) { // see Call.abandonFirst
+			c.forgetDetached()
 			s.slot.Release()
 			d.vacateLocked(s)
 			continue

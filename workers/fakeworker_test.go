@@ -100,7 +100,7 @@ func newStage(t *testing.T, sizes channel.Sizes, workers int) *stage {
 		begun: make(chan *act, 1000), emptied: make(chan *worker, 100), complaints: make(chan string, 100),
 	}
 	s.dispatcher.emptied = func(w *worker) { s.emptied <- w }
-	s.dispatcher.complain = func(traceback string) { s.complaints <- traceback }
+	s.dispatcher.complain = func(_ []byte, _, traceback string) { s.complaints <- traceback }
 	for range workers {
 		s.enter()
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gowsgi/embed/channel"
+	"gowsgi/environ"
 	"gowsgi/wsgi"
 )
 
@@ -55,9 +56,7 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	}
 	s := newSupervisor(p)
 	p.dispatcher.emptied = s.tellEmptied
-	p.dispatcher.complain = func(traceback string) {
-		o.Log.Error("the application failed after its client had gone", "traceback", traceback)
-	}
+	p.dispatcher.complain = p.complain
 	started := make(chan error, 1)
 	go s.run(started)
 	select {
@@ -73,8 +72,39 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	}
 }
 
+// complain logs what is wrong with a call that nobody waits for any more.
+func (p *Pool) complain(packed []byte, what, traceback string) {
+	attrs := []any{"request", requestLine(packed)}
+	if traceback != "" {
+		attrs = append(attrs, "traceback", traceback)
+	}
+	p.options.Log.Error(what, attrs...)
+}
+
+// requestLine names a request by its packed environ, as far as that is whole:
+// it lies in memory that the worker can write to.
+func requestLine(packed []byte) string {
+	var method, uri string
+	vars, err := environ.Unpack(packed)
+	if err != nil {
+		return "unknown"
+	}
+	for _, v := range vars {
+		switch v.Key {
+		case "REQUEST_METHOD":
+			method = v.Value
+		case "REQUEST_URI":
+			uri = v.Value
+		}
+	}
+	return method + " " + uri
+}
+
 // NewCall implements wsgi.Backend.
 func (p *Pool) NewCall() wsgi.Call {
+	if c, ok := p.dispatcher.calls.Get().(*Call); ok {
+		return c
+	}
 	return &Call{
 		dispatcher: &p.dispatcher,
 		limits:     p.options.Sizes,

@@ -26,7 +26,8 @@ type Request struct {
 //
 // The order is Begin, Head, Body until io.EOF or an error, End. Room, Wanted,
 // Filled and EndBody may be used from a second goroutine in between. After an
-// error, or once Abort was called, only End may follow; after End, Begin.
+// error, or once Abort was called, only End may follow; after End or Detach,
+// Begin.
 type Call interface {
 	// Begin puts the request into the queue and does not wait. It returns
 	// ErrStopped when the pool no longer takes requests, ErrTooLarge when the
@@ -73,6 +74,11 @@ type Call interface {
 	// complained about, empty if nothing, and whether Begin may follow; if not,
 	// the application is still busy stopping and a NewCall is needed.
 	End() (traceback string, again bool)
+
+	// Detach is End for an answer the client has in full: the application is
+	// left to come to its end by itself, close() included, and nobody waits for
+	// that. What it complains about then, the backend reports.
+	Detach() (traceback string, again bool)
 }
 
 // Errors of a Call that the gateway answers in its own way.

@@ -270,6 +270,11 @@ func (c *fakeCall) End() (string, bool) {
 	return c.close, !c.busy
 }
 
+func (c *fakeCall) Detach() (string, bool) {
+	c.note("detach")
+	return c.close, !c.busy
+}
+
 // scene is one request on its way through a gateway.
 type scene struct {
 	t        *testing.T

@@ -101,6 +101,7 @@ type run struct {
 	fields   []environ.Header
 	body     []byte // the part of the request body read before the call
 	carrier  carrier
+	complete bool // the client has the whole answer, whatever the application still does
 }
 
 // keepBody is the largest body buffer a run keeps for its next exchange.
@@ -116,7 +117,7 @@ func (r *run) release() {
 }
 
 func (r *run) serve(x Exchange, request *environ.Request) {
-	r.exchange, r.request = x, request
+	r.exchange, r.request, r.complete = x, request, false
 	body, more, err := r.gather()
 	if err != nil {
 		r.refuseBody(err)
@@ -135,12 +136,23 @@ func (r *run) serve(x Exchange, request *environ.Request) {
 	r.end()
 }
 
+// CutOff is what the log says of a body that outgrew its Content-Length.
+const CutOff = "the application's body is longer than its Content-Length; the rest was cut off"
+
+// FailedAfterwards is what the log says of an application that raised when its
+// client had the whole answer: in close(), or behind its last block.
+const FailedAfterwards = "the application failed after its answer"
+
 // end gives the call up; what close() complained about is logged here, because
 // the answer was complete before.
 func (r *run) end() {
-	traceback, again := r.call.End()
+	end := r.call.End
+	if r.complete {
+		end = r.call.Detach
+	}
+	traceback, again := end()
 	if traceback != "" {
-		r.logFailure("close() of the application's iterable failed", traceback)
+		r.logFailure(FailedAfterwards, traceback)
 	}
 	if !again {
 		r.call = r.gateway.options.Backend.NewCall()
@@ -184,13 +196,15 @@ func (r *run) answer() {
 const internalError = "the application failed to answer this request"
 
 // passBody sends the body block by block, flushing each: PEP 3333 §Buffering
-// and Streaming forbids holding one back while the next is made.
+// and Streaming forbids holding one back while the next is made. With the last
+// byte that Content-Length announces the answer is complete: the client does
+// not wait for what the application still does, nor this connection.
 func (r *run) passBody(length int64) {
 	var passed int64
-	for {
+	for passed != length {
 		p, err := r.call.Body()
 		if err != nil {
-			r.bodyEnded(err, passed > 0 && passed == length)
+			r.bodyEnded(err)
 			return
 		}
 		n := len(p)
@@ -201,13 +215,7 @@ func (r *run) passBody(length int64) {
 		_, err = r.exchange.Write(p)
 		r.call.Consumed(n)
 		passed += int64(n)
-		switch {
-		case err != nil:
-		case passed == length:
-			// All there will be. The client has it now, however long the
-			// application takes to end, and whatever becomes of it then.
-			err = r.exchange.Finish()
-		default:
+		if err == nil && passed != length {
 			err = r.exchange.Flush()
 		}
 		if err != nil {
@@ -215,16 +223,17 @@ func (r *run) passBody(length int64) {
 			return
 		}
 	}
+	if err := r.exchange.Finish(); err != nil {
+		r.clientGone(err)
+		return
+	}
+	r.complete = true
 }
 
 // bodyEnded: the application is through, or has failed with the head out.
-// finished says that its answer was complete before.
-func (r *run) bodyEnded(err error, finished bool) {
+func (r *run) bodyEnded(err error) {
 	if !errors.Is(err, io.EOF) {
 		r.failed(err)
-		return
-	}
-	if finished {
 		return
 	}
 	if err := r.exchange.Finish(); err != nil && !r.carrier.failed() {
@@ -236,7 +245,7 @@ func (r *run) bodyEnded(err error, finished bool) {
 // application. PEP 3333 §Handling the Content-Length Header.
 func (r *run) cut(last []byte, length int64) {
 	_, _ = r.exchange.Write(last) // Finish tells if the client has gone
-	r.gateway.options.Log.Error("the application's body is longer than its Content-Length; the rest was cut off",
+	r.gateway.options.Log.Error(CutOff,
 		"request", requestLine(r.request), "content_length", length)
 	_ = r.exchange.Finish()
 	r.call.Abort()

@@ -14,7 +14,7 @@ func TestGateway_PassesTheAnswerOn(t *testing.T) {
 	s.call.status, s.call.blocks, s.call.known = "404 Not Found", []string{"hello"}, 5
 	s.play()
 	s.saw("head 404 Not Found", "write hello", "finish")
-	s.told("begin", "head", "end")
+	s.told("begin", "head", "detach")
 	if !slices.Equal(s.exchange.fields, []string{"X-App: 1"}) || s.exchange.length != 5 {
 		t.Errorf("head = %q, length %d, want X-App: 1 and 5", s.exchange.fields, s.exchange.length)
 	}
@@ -35,7 +35,8 @@ func TestGateway_SendsEachBlockBeforeTheNext(t *testing.T) {
 	}
 }
 
-// The last block of a counted answer need not wait for the application's end.
+// The last block of a counted answer does not wait for the application's end,
+// nor does the connection: what still happens then is the backend's to report.
 func TestGateway_FinishesWhenTheLengthIsReached(t *testing.T) {
 	s := newScene(t)
 	s.call.headers = append(s.call.headers, field("content-length", "6"))
@@ -43,7 +44,8 @@ func TestGateway_FinishesWhenTheLengthIsReached(t *testing.T) {
 	s.call.bodyErr = &ApplicationError{Traceback: "after the end"}
 	s.play()
 	s.saw("head 200 OK", "write one", "flush", "write two", "finish")
-	s.logged("after the end")
+	s.told("begin", "head", "detach")
+	s.logged()
 	if s.exchange.length != 6 || !slices.Equal(s.exchange.fields, []string{"X-App: 1"}) {
 		t.Errorf("length = %d, fields = %q, want 6, and Content-Length left to the engine", s.exchange.length, s.exchange.fields)
 	}
@@ -91,7 +93,8 @@ func TestGateway_CutsABodyLongerThanItsLength(t *testing.T) {
 	}
 }
 
-func TestGateway_CutsABodyBehindItsLength(t *testing.T) {
+// Bytes behind a complete answer are the backend's to find, and to stop.
+func TestGateway_LeavesWhatFollowsTheLengthBehind(t *testing.T) {
 	s := newScene(t)
 	s.call.headers = []environ.Header{field("Content-Length", "3")}
 	s.call.blocks = []string{"one", "two"}
@@ -99,8 +102,8 @@ func TestGateway_CutsABodyBehindItsLength(t *testing.T) {
 	if s.exchange.written != 3 || !slices.Contains(s.exchange.said, "finish") {
 		t.Errorf("the exchange was told %q, want 3 bytes and a finish", s.exchange.said)
 	}
-	s.told("begin", "head", "abort", "end")
-	s.logged("longer than its Content-Length")
+	s.told("begin", "head", "detach")
+	s.logged()
 }
 
 func TestGateway_TellsWhenABodyIsShort(t *testing.T) {
@@ -222,7 +225,7 @@ func TestGateway_LogsWhatCloseComplainedAbout(t *testing.T) {
 	s.call.blocks, s.call.close = []string{"whole"}, "Traceback: close"
 	s.play()
 	s.saw("head 200 OK", "write whole", "flush", "finish")
-	s.logged("close() of the application's iterable failed", "Traceback: close")
+	s.logged(FailedAfterwards, "Traceback: close")
 }
 
 func TestGateway_ReplacesACallThatIsStillBusy(t *testing.T) {

@@ -72,6 +72,12 @@ func (s *Slot) State() (State, uint32) {
 	return State(word & 0xff), uint32(word >> 32)
 }
 
+// Environ returns the packed environ the slot was offered with; the worker can
+// write to it.
+func (s *Slot) Environ() []byte {
+	return s.environ[:min(int(s.header.environLength), len(s.environ))]
+}
+
 // TakeBack makes a Ready slot Free again, unless a thread has begun it.
 func (s *Slot) TakeBack() bool {
 	word := atomic.LoadUint64(s.state)
