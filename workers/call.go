@@ -3,6 +3,7 @@ package workers
 // Call, from the perspective of the connection whose request it runs.
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -372,6 +373,9 @@ func (c *Call) End() (traceback string, again bool) {
 // Detach implements wsgi.Call.
 func (c *Call) Detach() (traceback string, again bool) {
 	if c.settled {
+		if len(c.rest) > 0 {
+			c.dispatcher.complain(c.request.Environ, wsgi.CutOff, "")
+		}
 		return c.ended()
 	}
 	c.detached.Store(true)
@@ -393,31 +397,31 @@ func (c *Call) ended() (traceback string, again bool) {
 }
 
 // giveUp ends a call that a thread has begun, see abandon.
-func (c *Call) giveUp() bool {
-	s := c.seat.Load()
-	return c.abandonFirst(s.slot.Abort)
-}
+func (c *Call) giveUp() bool { return c.abandonFirst((*channel.Slot).Abort) }
 
-func (c *Call) abandon() bool { return c.abandonFirst(func() {}) }
+func (c *Call) abandon() bool { return c.abandonFirst(func(*channel.Slot) {}) }
 
 // abandonFirst leaves a call that a thread has begun to the bell's listener,
 // which gives the seat back later: the Call cannot be used again then, and the
 // result is false. It is true if the worker is lost and the seat given back.
 //
-// The worker may be lost at any moment; dispatcher.lose either leaves the seat
-// to a call that is not abandoned yet, or takes it from one that is. Whoever
-// turns abandoned back into false has the seat.
-func (c *Call) abandonFirst(tell func()) bool {
-	s := c.seat.Load()
-	c.abandoned.Store(true)
-	if c.lost.Load() != nil && c.abandoned.CompareAndSwap(true, false) {
+// From abandoned on, the listener or the loss of the worker may free the seat
+// as soon as it has the dispatcher's mutex. Without it, tell could reach the
+// next call on that seat, or memory that is gone.
+func (c *Call) abandonFirst(tell func(*channel.Slot)) bool {
+	d, s := c.dispatcher, c.seat.Load()
+	d.mu.Lock()
+	if c.lost.Load() != nil {
+		d.mu.Unlock()
 		c.forgetDetached()
-		c.dispatcher.release(s)
+		d.release(s)
 		return true
 	}
-	tell()
-	s.slot.Wait(channel.WaitReply)
-	c.sweep(s) // it may have finished before it could know whom to tell
+	c.abandoned.Store(true)
+	tell(s.slot)
+	end := c.lookLocked(s) // it may have finished before it could know whom to tell
+	d.mu.Unlock()
+	end()
 	return false
 }
 
@@ -425,42 +429,57 @@ func (c *Call) abandonFirst(tell func()) bool {
 // has finished, and stops an application that goes on sending what nobody
 // takes. It is called by whoever may be the last to see that, and acts once.
 func (c *Call) sweep(s *seat) {
-	state, ticket := s.slot.State()
-	if ticket != c.ticket {
-		return
-	}
-	if state != channel.Done {
-		s.slot.Wait(channel.WaitReply) // that bell was for something else
-		if state, _ = s.slot.State(); state != channel.Done {
-			c.stopExcess(s)
-			return
-		}
-	}
-	if c.abandoned.CompareAndSwap(true, false) {
-		c.forgetDetached()
-		if fault := s.slot.Fault(); fault != "" && s.slot.Outcome() != channel.Dropped {
-			c.dispatcher.complain(s.slot.Environ(), wsgi.FailedAfterwards, fault)
-		}
-		c.dispatcher.release(s)
-		c.reset()
-		c.dispatcher.calls.Put(c)
-	}
+	c.dispatcher.mu.Lock()
+	end := c.lookLocked(s)
+	c.dispatcher.mu.Unlock()
+	end()
 }
 
-// stopExcess: a detached call has given all its Content-Length allows.
-func (c *Call) stopExcess(s *seat) {
-	if p, err := s.slot.Published(); len(p) == 0 && err == nil {
-		return
+// lookLocked finds out what has become of an abandoned call, and returns what
+// is to be done about it without the mutex.
+func (c *Call) lookLocked(s *seat) func() {
+	if s.call.Load() != c || !c.abandoned.Load() {
+		return nothing // somebody else has looked after it
 	}
-	if c.detached.CompareAndSwap(true, false) {
-		c.dispatcher.leftovers.Add(-1)
+	s.slot.Wait(channel.WaitReply) // the bell may have been for something else
+	if state, _ := s.slot.State(); state != channel.Done {
+		return c.stopExcessLocked(s)
+	}
+	c.abandoned.Store(false) // so the seat is for clear
+	return func() { c.clear(s) }
+}
+
+func nothing() {}
+
+// clear gives back the seat of an abandoned call that has finished.
+func (c *Call) clear(s *seat) {
+	if p, err := s.slot.Published(); c.forgetDetached() && (len(p) > 0 || err != nil) {
 		c.dispatcher.complain(s.slot.Environ(), wsgi.CutOff, "")
-		s.slot.Abort()
 	}
+	if fault := s.slot.Fault(); fault != "" && s.slot.Outcome() != channel.Dropped {
+		c.dispatcher.complain(s.slot.Environ(), wsgi.FailedAfterwards, fault)
+	}
+	c.dispatcher.release(s)
+	c.reset()
+	c.dispatcher.calls.Put(c)
 }
 
-func (c *Call) forgetDetached() {
-	if c.detached.CompareAndSwap(true, false) {
+// stopExcessLocked: a detached call has given all its Content-Length allows.
+func (c *Call) stopExcessLocked(s *seat) func() {
+	if p, err := s.slot.Published(); len(p) == 0 && err == nil || !c.detached.CompareAndSwap(true, false) {
+		return nothing
+	}
+	c.dispatcher.leftovers.Add(-1)
+	environ := bytes.Clone(s.slot.Environ()) // the slot may be another's by then
+	s.slot.Abort()
+	return func() { c.dispatcher.complain(environ, wsgi.CutOff, "") }
+}
+
+// forgetDetached reports whether the call still counted as detached.
+func (c *Call) forgetDetached() bool {
+	was := c.detached.CompareAndSwap(true, false)
+	if was {
 		c.dispatcher.leftovers.Add(-1)
 	}
+	return was
 }
