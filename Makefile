@@ -53,7 +53,7 @@ vet: ## go vet without C
 unit: ## tests of the packages without C
 	@CGO_ENABLED=0 go test $(PURE)
 
-test: need-build need-test check lint all pyapps asan matrix ## every test, below ten minutes on two cores
+test: need-build need-test check lint all pyapps race asan leak matrix ## every test, below ten minutes on two cores
 
 all: build ## go test of every package, the end-to-end tests with them
 	@$(EMBED) GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -timeout 8m ./...
@@ -61,8 +61,13 @@ all: build ## go test of every package, the end-to-end tests with them
 race: need-build ## the Go parts under the race detector
 	@$(EMBED) go test -race ./environ ./wsgi/... ./workers ./embed/channel ./cmd/...
 
-asan: need-build ## embed, its C included, under AddressSanitizer
-	@$(EMBED) ASAN_OPTIONS=detect_leaks=0:handle_segv=0 go test -asan ./embed
+# CPython keeps what it has for the life of the process, which is no leak to
+# find here (make leak looks for those); and its workers die by SIGSEGV on purpose.
+asan: export ASAN_OPTIONS := detect_leaks=0:handle_segv=0
+asan: need-test ## embed's tests and PEP 3333 with the C under AddressSanitizer
+	@$(EMBED) go test -asan ./embed
+	@$(EMBED) go build -asan -o bin/gowsgi-asan -ldflags "$$GOWSGI_LDFLAGS -X=main.version=$(VERSION)" ./cmd/gowsgi
+	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi-asan go test -count=1 -run 'PEP3333|Environ' ./tests
 
 leak: PYTHON := $(DEBUG_PYTHON)
 leak: need-test ## the whole under a debug CPython, which counts references

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -295,5 +294,5 @@ func (f *front) announce() {
 	}
 	f.log.Info(fmt.Sprintf("listening at %s", strings.Join(urls, ", ")),
 		"application", f.settings.App.String(), "workers", f.settings.Workers, "threads", f.settings.Threads,
-		"python", embed.Version, "binary", filepath.Base(os.Args[0]))
+		"python", embed.Version)
 }
