@@ -27,10 +27,12 @@ const (
 	manyFields = 64
 	// drainLimit is how much of an unread body is read and dropped to keep a connection.
 	drainLimit = 64 << 10
-	// lingerTime and lingerLimit bound how long and how much is read from a client that still sends
-	// while it should read its answer.
-	lingerTime  = 2 * time.Second
-	lingerLimit = 256 << 10
+	// A client that still sends while it should read its answer is read from until it has been silent
+	// for lingerIdle, and for lingerTime and lingerLimit bytes at most: enough for an upload that was
+	// refused, so that the client sees why.
+	lingerIdle  = time.Second
+	lingerTime  = 10 * time.Second
+	lingerLimit = 64 << 20
 )
 
 // largeBuffers holds read buffers of largeBuffer bytes.
@@ -346,8 +348,9 @@ func (c *conn) linger() {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	for dropped := 0; dropped < lingerLimit; {
+	began := time.Now()
+	for dropped := 0; dropped < lingerLimit && time.Since(began) < lingerTime; {
+		_ = c.nc.SetReadDeadline(time.Now().Add(lingerIdle)) // fails only on a closed connection
 		n, err := c.wire.read(c.buf)
 		if err != nil {
 			return
