@@ -6,6 +6,7 @@ package tests
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -58,6 +59,7 @@ func servesFlask(t *testing.T, s *Server) {
 		{"LogsInAndOut", flaskLogin},
 		{"RefusesForeignCookiesAndForms", flaskRefusals},
 		{"GivesUploadsBack", flaskUploads},
+		{"IsHeardThoughItDoesNotReadTheUpload", flaskUnread},
 		{"AnswersConditionsAndRanges", flaskConditions},
 		{"Streams", flaskStreams},
 		{"ShowsErrorPages", flaskErrors},
@@ -137,11 +139,38 @@ func flaskUploads(s *Server) {
 		}
 		wantTold(send("/upload", file), file)
 	}
-	// An application that answers without reading is heard all the same.
-	b.Upload("/logout", Attachment{"unread.bin", noise(5, 5<<20)}).Want(303)
-	b.UploadChunked("/nowhere", Attachment{"unread.bin", noise(5, 5<<20)}).Want(404)
 	b.Upload("/upload", Attachment{}).Want(200)
 	b.Submit("/upload", "file", "no file").Want(400, "the form field is called file")
+}
+
+// An application may answer without reading the body. A client that is in the
+// middle of sending it must get that answer and be let finish, RFC 9112 §9.6.
+// This is by bare connections: net/http may take its own write's end for the
+// exchange's.
+func flaskUnread(s *Server) {
+	content := noise(5, 5<<20)
+	for _, upload := range []struct {
+		path, framing, body string
+		status              int
+	}{
+		{"/logout", fmt.Sprint("Content-Length: ", len(content)), content, 303},
+		{"/nowhere", "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(content), content), 404},
+	} {
+		c := s.Dial()
+		sent := make(chan error, 1)
+		go func() {
+			_, err := io.WriteString(c.Conn, head("POST "+upload.path, "Host: tests", upload.framing)+upload.body)
+			sent <- err
+		}()
+		r := c.Read("POST")
+		if r.Status != upload.status || r.Broken != nil {
+			s.T.Errorf("POST %s = %s, %v; want %d, whole", upload.path, r.Line(), r.Broken, upload.status)
+		}
+		if err := <-sent; err != nil {
+			s.T.Errorf("POST %s: sending the body: %v, want it taken", upload.path, err)
+		}
+		c.Close()
+	}
 }
 
 // escaped is a name as Flask writes it into a URL's path.
