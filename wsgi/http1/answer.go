@@ -220,9 +220,10 @@ func (x *Exchange) appendFraming(b []byte, length int64) []byte {
 
 // appendConnection decides whether the connection can live on and says what the client cannot assume.
 // A client that waits for "100 Continue" and gets a final answer instead may or may not send its body:
-// where its next request would start cannot be told (RFC 9110 §10.1.1).
+// where its next request would start cannot be told (RFC 9110 §10.1.1). And a body that nobody may read is
+// too much to drop when it is large: better said now than found out by the next request.
 func (x *Exchange) appendConnection(b []byte) []byte {
-	if x.c.srv.closing.Load() || x.expects {
+	if x.c.srv.closing.Load() || x.expects || !x.body.manageable.Load() {
 		x.keep, x.expects = false, false
 	}
 	switch {

@@ -21,6 +21,9 @@ type body struct {
 	err         error // what ended the reading early, for good
 	chunks      chunkDecoder
 	interrupted atomic.Bool
+	// manageable: read to its end, or so small that what is left of it can be dropped. The answering
+	// goroutine asks, while another may be reading.
+	manageable atomic.Bool
 }
 
 func (b *body) begin(r *environ.Request) {
@@ -29,6 +32,12 @@ func (b *body) begin(r *environ.Request) {
 	b.err = nil
 	b.chunks = chunkDecoder{}
 	b.interrupted.Store(false)
+	b.manageable.Store(!b.chunked && b.left <= drainLimit)
+}
+
+func (b *body) end() {
+	b.ended = true
+	b.manageable.Store(true)
 }
 
 // Buffered gives the bytes of a counted body that have arrived already and ReadBody has not given yet,
@@ -82,7 +91,9 @@ func (x *Exchange) readCounted(p []byte) (n int, err error) {
 		return 0, err
 	}
 	b.left -= int64(n)
-	b.ended = b.left == 0
+	if b.left == 0 {
+		b.end()
+	}
 	return n, nil
 }
 
@@ -108,7 +119,9 @@ func (x *Exchange) readChunked(p []byte) (n int, err error) {
 		if x.tooLarge() {
 			return 0, ErrBodyTooLarge
 		}
-		b.ended = b.chunks.done()
+		if b.chunks.done() {
+			b.end()
+		}
 	}
 	return n, nil
 }
@@ -232,6 +245,7 @@ func (x *Exchange) skipBuffered() bool {
 		return false
 	}
 	c.r += int(b.left)
-	b.left, b.ended = 0, true
+	b.left = 0
+	b.end()
 	return true
 }
