@@ -1,6 +1,6 @@
 """One running server, seen from outside as a tree of processes.
 
-A server is everything that started in its session or descends from its first
+A server is everything that started in its process group or descends from its first
 process: master, workers, helpers. CPU and memory are sums over all of them,
 so that no design looks cheap by keeping its costs in another process.
 """
@@ -37,7 +37,10 @@ class Server:
                 stderr=log,
                 env=environment,
                 cwd=folder,
-                start_new_session=True,
+                # A group, not a session: the kernel may give each session its
+                # own share of the processors (sched_autogroup), and a load
+                # that is never on another machine would fight its server.
+                process_group=0,
             )
 
     def __enter__(self):
@@ -78,8 +81,8 @@ class Server:
         grew = True
         while grew:
             grew = False
-            for pid, parent, session in rows:
-                ours = session == self._first.pid or parent in found
+            for pid, parent, group in rows:
+                ours = group == self._first.pid or parent in found
                 if ours and pid not in found:
                     found.add(pid)
                     grew = True
@@ -137,7 +140,7 @@ def _cpu_clock(pid):
 
 
 def _processes():
-    """Yield (pid, parent, session) of every process there is."""
+    """Yield (pid, parent, process group) of every process there is."""
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
@@ -147,7 +150,7 @@ def _processes():
                 fields = stat.read().rpartition(")")[2].split()
         except OSError:
             continue
-        yield int(entry.name), int(fields[1]), int(fields[3])
+        yield int(entry.name), int(fields[1]), int(fields[2])
 
 
 def _pss(pid):

@@ -225,9 +225,9 @@ class Replacement(Work):
 
 def run_wrk(server, path, connections, seconds):
     """Run wrk and return what report.lua says; raise MeasureError on non-2xx."""
-    # Two wrk threads only for many connections: on few cores a second one
-    # takes from the servers what it does not need.
-    threads = 2 if connections >= 64 else 1
+    # A second wrk thread only where there are cores to spare: on few it takes
+    # from the servers what it does not need.
+    threads = 2 if connections >= 64 and (os.cpu_count() or 1) > 4 else 1
     url = f"http://{client.HOST}:{server.port}{path}"
     run = subprocess.run(
         [
