@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -58,9 +59,21 @@ const thisBinary = "/proc/self/exe"
 // quickTimeout is what a quick stop leaves Python to shut down.
 const quickTimeout = time.Second
 
+// shareProcessors leaves half of the processors to Python, unless $GOMAXPROCS
+// says otherwise. With all of them the Go runtime wakes a thread of its own for
+// each thing that happens, and that thread takes the place of a worker which
+// was in the middle of a request: on two processors Flask answered 14.0 k
+// requests/s with two and 15.8 k with one, hello 60 k and 55 k.
+func shareProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
+	}
+}
+
 // newFront opens everything that can fail for reasons outside the application:
 // folder, logs, addresses, pid file. On error nothing is left open.
 func newFront(settings *Settings, arguments []string) (*front, error) {
+	shareProcessors()
 	f := &front{settings: settings, arguments: arguments}
 	if err := f.open(); err != nil {
 		return nil, errors.Join(err, f.close())
