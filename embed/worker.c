@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,20 @@ tie_to_zygote(pid_t zygote)
 }
 
 /*
+ * Let whoever is at work finish: a worker that is woken for a request does not
+ * take the processor from the front, which is about to bring the next one, or
+ * from another worker (sched(7), SCHED_BATCH). Its share stays the same. What
+ * the application starts inherits it. Refused, nothing is lost but speed.
+ */
+static void
+yield_to_others(void)
+{
+    struct sched_param none = {0};
+
+    sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
+/*
  * Make `fd` standard error, and blocking: Go makes its pipes non-blocking, and
  * Python's text streams lose what such a pipe does not take at once.
  */
@@ -195,6 +210,7 @@ gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
     PyObject *number, *entered;
 
     tie_to_zygote(zygote);
+    yield_to_others();
     take_stderr(err);
     gw_signals_unblock();
     PyOS_AfterFork_Child();
