@@ -290,5 +290,6 @@ func (c *chaos) judge(v visit, r *Response) (keep bool, err error) {
 		return false, fmt.Errorf("the application has read another body than was sent")
 	}
 	c.answered.Add(1)
-	return true, nil
+	// said of an answer that began before a large body was taken whole
+	return r.Value("Connection") != "close", nil
 }

@@ -8,13 +8,18 @@ type backoff struct{ failures int }
 
 const (
 	backoffFirst = 100 * time.Millisecond
-	backoffMost  = 15 * time.Second
+	// backoffMost bounds the wait when workers cannot even begin to serve,
+	// crashMost when they can: their deaths may have nothing to do with them,
+	// and requests are waiting.
+	backoffMost = 15 * time.Second
+	crashMost   = 100 * time.Millisecond
 	// backoffFree failures cost nothing: one crash is not a loop.
 	backoffFree = 2
 )
 
-// failed counts a failure and returns how long to wait before the next try.
-func (b *backoff) failed() time.Duration {
+// failed counts a failure and returns how long to wait before the next try, at
+// most limit.
+func (b *backoff) failed(limit time.Duration) time.Duration {
 	b.failures++
 	if b.failures <= backoffFree {
 		return 0
@@ -23,7 +28,7 @@ func (b *backoff) failed() time.Duration {
 	for i := backoffFree + 1; i < b.failures && wait < backoffMost; i++ {
 		wait *= 2
 	}
-	return min(wait, backoffMost)
+	return min(wait, limit)
 }
 
 // succeeded forgets the failures.

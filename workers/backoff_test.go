@@ -14,7 +14,7 @@ func TestBackoff_GrowsFromNothingToItsMost(t *testing.T) {
 	var b backoff
 	for round := range 2 {
 		for i, want := range table {
-			if got := b.failed(); got != want {
+			if got := b.failed(backoffMost); got != want {
 				t.Errorf("round %d: failure %d waits %v, want %v", round, i+1, got, want)
 			}
 		}
@@ -24,7 +24,14 @@ func TestBackoff_GrowsFromNothingToItsMost(t *testing.T) {
 
 func TestBackoff_NeverGrowsBeyondItsMost(t *testing.T) {
 	b := backoff{failures: 1 << 40}
-	if got := b.failed(); got != backoffMost {
+	if got := b.failed(backoffMost); got != backoffMost {
 		t.Errorf("failed() = %v after very many failures, want %v", got, backoffMost)
+	}
+}
+
+func TestBackoff_StaysBelowItsLimit(t *testing.T) {
+	b := backoff{failures: 20}
+	if got := b.failed(crashMost); got != crashMost {
+		t.Errorf("failed(%v) = %v after many failures, want the limit", crashMost, got)
 	}
 }

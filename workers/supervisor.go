@@ -188,7 +188,7 @@ func (s *supervisor) fill() {
 	for s.present() < wanted {
 		if err := s.fork(); err != nil {
 			s.pool.options.Log.Error("cannot start a worker", "error", err)
-			s.retryLater()
+			s.retryLater(backoffMost)
 			return
 		}
 	}
@@ -296,7 +296,7 @@ func (s *supervisor) forkFailed(r channel.Report) {
 		s.fail(&BootError{Code: 1, Reason: err.Error()})
 		return
 	}
-	s.retryLater()
+	s.retryLater(backoffMost)
 }
 
 func (s *supervisor) workerExited(w *worker, r channel.Report) {
@@ -318,7 +318,11 @@ func (s *supervisor) workerExited(w *worker, r channel.Report) {
 		s.fill()
 		return
 	}
-	s.retryLater()
+	limit := backoffMost
+	if w.state == serving {
+		limit = crashMost
+	}
+	s.retryLater(limit)
 }
 
 // bootCode is the exit code that tells the operator why nothing could start.
@@ -341,8 +345,8 @@ func (s *supervisor) forget(w *worker, reason string) bool {
 }
 
 // retryLater fills the pool again after a pause that grows with each failure.
-func (s *supervisor) retryLater() {
-	wait := s.youngDeaths.failed()
+func (s *supervisor) retryLater(limit time.Duration) {
+	wait := s.youngDeaths.failed(limit)
 	if wait == 0 {
 		s.fill()
 		return
@@ -367,7 +371,7 @@ func (s *supervisor) zygoteLost() {
 	case !s.served:
 		s.fail(&BootError{Code: max(exitCode(err), 1), Reason: fmt.Sprintf("the zygote ended: %v", err)})
 	default:
-		wait := s.youngDeaths.failed()
+		wait := s.youngDeaths.failed(backoffMost)
 		s.pool.options.Log.Error("zygote died, its workers with it; starting another", "error", err, "wait", wait)
 		s.zygoteAgain = time.After(wait)
 	}
@@ -378,7 +382,7 @@ func (s *supervisor) reviveZygote() {
 		return
 	}
 	if err := s.startZygote(); err != nil {
-		wait := max(s.youngDeaths.failed(), backoffFirst)
+		wait := max(s.youngDeaths.failed(backoffMost), backoffFirst)
 		s.pool.options.Log.Error("cannot start a zygote", "error", err, "wait", wait)
 		s.zygoteAgain = time.After(wait)
 	}
