@@ -651,6 +651,7 @@ func TestPEP3333_ContentLength_OddValues(t *testing.T) {
 		if r := s.Ask(path); r.Status != 500 {
 			t.Errorf("Content-Length %q: %s, want 500", value, r.Line())
 		}
+		s.WaitFor("GET " + path) // or it would count as the next one's line
 	}
 	s.check(Want{Path: "/twice-same", Body: "one\n"})
 	s.check(Want{Path: "/twice-different", Outcome: Failed, Log: "two Content-Length headers"})
