@@ -364,7 +364,7 @@ func (c *Call) End() (traceback string, again bool) {
 	if c.settled {
 		return c.ended()
 	}
-	if c.dispatcher.withdraw(c) || c.giveUp() {
+	if c.dispatcher.withdraw(c) || c.abandon(true) {
 		return c.ended()
 	}
 	return "", false
@@ -380,7 +380,7 @@ func (c *Call) Detach() (traceback string, again bool) {
 	}
 	c.detached.Store(true)
 	c.dispatcher.leftovers.Add(1)
-	if c.abandon() {
+	if c.abandon(false) {
 		return c.ended()
 	}
 	return "", false
@@ -396,19 +396,15 @@ func (c *Call) ended() (traceback string, again bool) {
 	return traceback, true
 }
 
-// giveUp ends a call that a thread has begun, see abandon.
-func (c *Call) giveUp() bool { return c.abandonFirst((*channel.Slot).Abort) }
-
-func (c *Call) abandon() bool { return c.abandonFirst(func(*channel.Slot) {}) }
-
-// abandonFirst leaves a call that a thread has begun to the bell's listener,
+// abandon leaves a call that a thread has begun to the bell's listener,
 // which gives the seat back later: the Call cannot be used again then, and the
-// result is false. It is true if the worker is lost and the seat given back.
+// result is false. It is true if the worker is lost and the seat given back. The
+// application is told to stop if abort says so, else left alone.
 //
 // From abandoned on, the listener or the loss of the worker may free the seat
-// as soon as it has the dispatcher's mutex. Without it, tell could reach the
+// as soon as it has the dispatcher's mutex. Without it, Abort could reach the
 // next call on that seat, or memory that is gone.
-func (c *Call) abandonFirst(tell func(*channel.Slot)) bool {
+func (c *Call) abandon(abort bool) bool {
 	d, s := c.dispatcher, c.seat.Load()
 	d.mu.Lock()
 	if c.lost.Load() != nil {
@@ -418,7 +414,9 @@ func (c *Call) abandonFirst(tell func(*channel.Slot)) bool {
 		return true
 	}
 	c.abandoned.Store(true)
-	tell(s.slot)
+	if abort {
+		s.slot.Abort()
+	}
 	end := c.lookLocked(s) // it may have finished before it could know whom to tell
 	d.mu.Unlock()
 	end()

@@ -243,7 +243,7 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) int {
 			continue
 		}
 		c.lost.Store(reason)
-		if c.abandoned.CompareAndSwap(true, false) { // see Call.abandonFirst
+		if c.abandoned.CompareAndSwap(true, false) { // see Call.abandon
 			c.forgetDetached()
 			s.slot.Release()
 			d.vacateLocked(s)

@@ -210,7 +210,7 @@ func TestServer_AddressesComeFromTheConnectionUnlessSaid(t *testing.T) {
 	ask := func(network, addr string, o Options) (addresses, net.Addr, net.Addr) {
 		l, err := net.Listen(network, addr)
 		if err != nil {
-			t.Skipf("listen on %s %s: %v", network, addr, err)
+			t.Fatalf("listen on %s %s: %v", network, addr, err)
 		}
 		o.Handler = see
 		s := New(o)
