@@ -231,8 +231,7 @@ func TestSegment_LosesNoOffer(t *testing.T) {
 			for i := range news {
 				news[i] = make(chan struct{}, 1)
 			}
-			go func() { _ = s.Listen(func(slot int) { tell(news[slot]) }) }()
-			defer s.Hush()
+			listen(t, s, func(slot int) { tell(news[slot]) })
 			head := channeltest.PackHead("200 OK")
 			w.Serve(many.threads, func(x *channeltest.Exchange) {
 				x.Single(head, x.Environ())
@@ -250,6 +249,20 @@ func TestSegment_LosesNoOffer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// listen listens to s until t ends; Close unmaps what Listen looks at, so it has
+// to have returned by then.
+func listen(t *testing.T, s *Segment, rung func(slot int)) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Listen(rung) }()
+	t.Cleanup(func() {
+		s.Hush()
+		if err := within(t, ended, "Listen returns"); !errors.Is(err, ErrClosed) {
+			t.Errorf("Listen() = %v, want ErrClosed", err)
+		}
+	})
 }
 
 func tell(news chan<- struct{}) {

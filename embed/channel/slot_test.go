@@ -271,14 +271,7 @@ func TestSlot_ReplyRingCarriesEveryByte(t *testing.T) {
 		s, w := newPair(t, small)
 		slot := s.Slot(3)
 		news := make(chan struct{}, 1)
-		go func() {
-			_ = s.Listen(func(int) {
-				select {
-				case news <- struct{}{}:
-				default:
-				}
-			})
-		}()
+		listen(t, s, func(int) { tell(news) })
 		slot.Offer(Request{}, 1, WaitReply)
 		w.Go(func() {
 			x, rest := w.Take(0), body
@@ -318,7 +311,6 @@ func TestSlot_ReplyRingCarriesEveryByte(t *testing.T) {
 			got = append(got, p[:n]...)
 			slot.Consumed(n)
 		}
-		s.Hush()
 		if !bytes.Equal(got, body) {
 			t.Errorf("seed %d: got %d bytes of %d, or others", seed, len(got), len(body))
 		}
