@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"gowsgi/embed/channel"
 	"gowsgi/environ"
@@ -23,14 +24,16 @@ type Call struct {
 	ticket  uint32
 	spin    bool // Begin found an idle thread: look for the answer for a moment
 
-	// the queue's, guarded by the dispatcher's mutex
-	next, previous *Call
+	// guarded by the dispatcher's mutex
+	next, previous *Call // in the queue
 	queued         bool
+	asked          time.Time // when it was begun
 
-	seat      atomic.Pointer[seat] // where it is laid out, nil while queued
-	lost      atomic.Pointer[wsgi.LostError]
-	abandoned atomic.Bool // nobody waits any more; the bell's listener cleans up
-	detached  atomic.Bool // abandoned with its answer complete, and counted as such
+	seat      atomic.Pointer[seat]           // where it is laid out, nil while queued
+	lost      atomic.Pointer[wsgi.LostError] // its worker is gone
+	verdict   atomic.Pointer[verdict]        // the watch has failed it
+	abandoned atomic.Bool                    // nobody waits any more; the bell's listener cleans up
+	detached  atomic.Bool                    // abandoned with its answer complete, and counted as such
 	news      chan struct{}
 	roomNews  chan struct{}
 
@@ -42,10 +45,33 @@ type Call struct {
 	rest    []byte // part of buffer
 }
 
+// verdict is why a call fails though its worker lives.
+type verdict struct{ err error }
+
+// fate is the error of a call that gets nothing more than what is published;
+// nil while there is hope. What the watch has decided comes first: the worker
+// may have been killed for it.
+func (c *Call) fate() error {
+	if v := c.verdict.Load(); v != nil {
+		return v.err
+	}
+	if lost := c.lost.Load(); lost != nil {
+		return lost
+	}
+	return nil
+}
+
+// condemn makes the call fail with err, and tells whoever waits for it.
+func (c *Call) condemn(err error) {
+	c.verdict.Store(&verdict{err})
+	c.wake()
+}
+
 // reset makes the call ready for Begin.
 func (c *Call) reset() {
 	c.seat.Store(nil)
 	c.lost.Store(nil)
+	c.verdict.Store(nil)
 	c.settled, c.held, c.spin = false, false, false
 	c.outcome, c.fault = channel.Complete, ""
 	c.buffer, c.rest = c.buffer[:0], nil
@@ -103,7 +129,7 @@ func (c *Call) mine() (*channel.Slot, channel.State) {
 }
 
 // await waits until the call is Done (true), or something is published, or
-// the worker is lost.
+// nothing more will be.
 //
 // The worker rings only for who has announced to sleep, and the announcement
 // is followed by another look: see Slot.Wait. A call that is moved to another
@@ -125,7 +151,7 @@ func (c *Call) await(published func(*channel.Slot) bool) (done bool) {
 				return state == channel.Done
 			}
 		}
-		if c.lost.Load() != nil {
+		if c.fate() != nil {
 			return false
 		}
 		if looks > 0 {
@@ -184,8 +210,8 @@ func (c *Call) settle() error {
 // Head implements wsgi.Call.
 func (c *Call) Head(fields []environ.Header) ([]byte, []environ.Header, int64, error) {
 	done := c.await(hasHead)
-	if lost := c.lost.Load(); lost != nil && !done && !c.published(hasHead) {
-		return nil, fields, -1, lost
+	if fate := c.fate(); fate != nil && !done && !c.published(hasHead) {
+		return nil, fields, -1, fate
 	}
 	slot := c.seat.Load().slot
 	head, length, err := slot.Head()
@@ -217,7 +243,7 @@ func (c *Call) Head(fields []environ.Header) ([]byte, []environ.Header, int64, e
 	return status, fields, length, nil
 }
 
-// published looks at the slot of a call whose worker is lost: what was
+// published looks at the slot of a call that gets nothing more: what was
 // published before is still there.
 func (c *Call) published(has func(*channel.Slot) bool) bool {
 	slot, _ := c.mine()
@@ -267,7 +293,7 @@ func (c *Call) Body() ([]byte, error) {
 		case len(p) > 0:
 			return p, nil
 		default:
-			return nil, c.lost.Load()
+			return nil, c.fate()
 		}
 	}
 	switch {
@@ -302,7 +328,7 @@ func (c *Call) awaitReader(ready func(*channel.Slot) bool) bool {
 				return true
 			}
 		}
-		if c.lost.Load() != nil {
+		if c.fate() != nil {
 			return false
 		}
 		if s := c.seat.Load(); s != announced && s != nil {

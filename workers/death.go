@@ -2,9 +2,11 @@ package workers
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,4 +61,57 @@ func (o *oomCounter) struck() bool {
 		return grown
 	}
 	return false
+}
+
+// casualty is a call that its worker was running when something happened to it.
+type casualty struct {
+	request string // method and target
+	id      string // the request's, empty if it has none
+	elapsed time.Duration
+}
+
+// casualtyLocked describes the call on s. The front's own copy of the environ
+// is lent while somebody waits for the call; later there is only what the
+// worker could write to.
+func (d *dispatcher) casualtyLocked(s *seat, now time.Time) casualty {
+	c := s.call.Load()
+	packed := c.request.Environ
+	if c.abandoned.Load() {
+		packed = s.slot.Environ()
+	}
+	began := s.stint.began
+	if !s.stint.known { // begun since the last look
+		began = c.asked
+		if began.Before(d.watched.at) {
+			began = d.watched.at
+		}
+	}
+	return casualty{
+		request: requestLine(packed),
+		id:      requestID(packed),
+		elapsed: max(now.Sub(began), 0).Round(time.Millisecond),
+	}
+}
+
+// describe returns attributes for a log record about the call.
+func (c casualty) describe() []any {
+	attrs := []any{"request", c.request}
+	if c.id != "" {
+		attrs = append(attrs, "id", c.id)
+	}
+	return append(attrs, "elapsed", c.elapsed)
+}
+
+// describeRunning returns attributes for a log record about a worker and all
+// that it was running: a group for each call, "running", "running2" …
+func describeRunning(ran []casualty) []any {
+	var attrs []any
+	for i, c := range ran {
+		name := "running"
+		if i > 0 {
+			name += strconv.Itoa(i + 1)
+		}
+		attrs = append(attrs, slog.Group(name, c.describe()...))
+	}
+	return attrs
 }

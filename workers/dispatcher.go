@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,23 +20,47 @@ import (
 // it is taken back and given to that thread. So no call waits behind a slow
 // request while any thread is idle.
 type dispatcher struct {
+	limits    limits // set before the first call
 	mu        sync.Mutex
-	workers   []*worker
+	workers   []*worker // that are given calls
+	leavers   []*worker // retired, and not gone yet
 	queue     queue
 	ticket    uint32
 	crowdedAt time.Time // when calls overlapped last
 	lookedAt  uint32    // the ticket at which overdue calls were looked for last
 	seats     int       // of all workers together
+	peak      int       // most calls under way at once since load was asked for
 	stopped   bool
+	watched   watched
 	// emptied is told of a leaving worker that has run its last call; it is
 	// called with mu held and must not wait.
 	emptied func(*worker)
+	// stuck is told, like emptied, of a leaving worker whose calls have all
+	// worked too long: it will not come to its end by itself.
+	stuck func(*worker)
+	// expired is told, like emptied, of calls that have worked too long. They
+	// keep their seats until they end after all, or the worker is lost.
+	expired func(*worker, []casualty)
+	// worn is told once, like emptied, of a worker that has served its limit.
+	worn func(*worker)
+	// starved is told, like emptied, that a call queues and nobody serves.
+	starved func()
+	// overloaded is told now and then, without mu, how many calls were refused
+	// because the queue was full, and because they had waited too long.
+	overloaded func(full, late int)
 	// complain is told what is wrong with a call nobody waits for any more:
 	// its packed environ, lent, what is wrong, and a traceback or nothing.
 	complain func(environ []byte, what, traceback string)
 	// leftovers counts detached calls that a thread still runs.
 	leftovers atomic.Int32
 	calls     sync.Pool // of *Call
+}
+
+// limits of a dispatcher; 0 means none.
+type limits struct {
+	timeout      time.Duration // that a call may work without giving anything
+	queueTimeout time.Duration // that a call may wait to be begun
+	maxQueue     int           // calls in the queue
 }
 
 // overdueFactor: a call laid out ahead is overdue once this many times as many
@@ -45,19 +70,30 @@ const overdueFactor = 4
 
 // begin gives the call a ticket and a seat or a place in the queue.
 func (d *dispatcher) begin(c *Call) error {
+	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.stopped {
 		return wsgi.ErrStopped
 	}
+	d.watched.wakeLocked()
+	w, others := d.roomiestLocked()
+	queues := w == nil || d.queue.length > 0
+	if queues && d.limits.maxQueue > 0 && d.queue.length >= d.limits.maxQueue {
+		d.watched.full++
+		return wsgi.ErrQueueFull
+	}
 	d.ticket++
-	c.ticket = d.ticket
-	w := d.roomiestLocked()
-	if w == nil || d.queue.length > 0 {
+	c.ticket, c.asked = d.ticket, now
+	d.peak = max(d.peak, others+d.queue.length+1)
+	if queues {
 		d.queue.push(c)
+		if len(d.workers) == 0 && d.starved != nil {
+			d.starved()
+		}
 		return nil
 	}
-	c.spin = d.aloneLocked()
+	c.spin = d.aloneLocked(others, now)
 	d.placeLocked(c, w, c.spin)
 	return nil
 }
@@ -67,14 +103,8 @@ func (d *dispatcher) begin(c *Call) error {
 const crowdWindow = 200 * time.Microsecond
 
 // aloneLocked says that a call about to begin has the pool for itself: no other
-// is under way, and none has been for a while. A call whose client has its
-// answer already does not count.
-func (d *dispatcher) aloneLocked() bool {
-	now := time.Now()
-	others := -int(d.leftovers.Load())
-	for _, w := range d.workers {
-		others += w.taken()
-	}
+// is under way, and none has been for a while.
+func (d *dispatcher) aloneLocked(others int, now time.Time) bool {
 	if others > 0 {
 		d.crowdedAt = now
 	}
@@ -83,9 +113,12 @@ func (d *dispatcher) aloneLocked() bool {
 
 // roomiestLocked returns the worker with an idle thread, or else with a free
 // seat, that has the least to do for its threads; nil if every seat is taken.
-func (d *dispatcher) roomiestLocked() *worker {
-	var best *worker
+// It also returns how many calls have a seat; one whose client has its answer
+// already does not count.
+func (d *dispatcher) roomiestLocked() (best *worker, seated int) {
+	seated = -int(d.leftovers.Load())
 	for _, w := range d.workers {
+		seated += w.taken()
 		if !w.roomLocked() {
 			continue
 		}
@@ -93,7 +126,7 @@ func (d *dispatcher) roomiestLocked() *worker {
 			best = w
 		}
 	}
-	return best
+	return best, seated
 }
 
 // placeLocked gives the call a seat. awake says that its goroutine will look
@@ -116,6 +149,10 @@ func (d *dispatcher) placeLocked(c *Call, w *worker, awake bool) {
 func (d *dispatcher) vacateLocked(s *seat) {
 	w := s.worker
 	s.call.Store(nil)
+	if s.stint.expired {
+		w.expired--
+	}
+	s.stint.known, s.stint.expired = false, false
 	w.vacant = append(w.vacant, s.slot.Index())
 }
 
@@ -124,10 +161,14 @@ func (d *dispatcher) vacateLocked(s *seat) {
 func (d *dispatcher) release(s *seat) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	w := s.worker
 	s.slot.Release()
-	s.worker.served++
+	w.served++
 	d.vacateLocked(s)
-	d.settleLocked(s.worker)
+	if w.served == w.limit && !w.leaving && d.worn != nil {
+		d.worn(w)
+	}
+	d.settleLocked(w)
 }
 
 // settleLocked feeds a worker, or lets go of one that leaves or is gone.
@@ -138,11 +179,23 @@ func (d *dispatcher) settleLocked(w *worker) {
 			w.letGo()
 		}
 	case w.leaving:
-		if w.taken() == 0 && d.emptied != nil {
-			d.emptied(w)
-		}
+		d.seeOffLocked(w)
 	default:
 		d.feedLocked(w)
+	}
+}
+
+// seeOffLocked tells when a leaving worker is through with its calls, or never
+// will be.
+func (d *dispatcher) seeOffLocked(w *worker) {
+	switch {
+	case w.taken() == 0:
+		if d.emptied != nil {
+			d.emptied(w)
+		}
+	case w.taken() == w.expired && !w.stuck && d.stuck != nil:
+		w.stuck = true
+		d.stuck(w)
 	}
 }
 
@@ -219,6 +272,7 @@ func (d *dispatcher) retire(w *worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dropLocked(w)
+	d.leavers = append(d.leavers, w)
 	w.leaving = true
 	d.takeAllBackLocked(w)
 	d.settleLocked(w)
@@ -227,12 +281,13 @@ func (d *dispatcher) retire(w *worker) {
 
 // lose takes a worker off whose process has ended. Calls it had not begun go
 // to others; calls it ran fail with reason, unless their answer was complete.
-// It returns how many calls the worker had answered.
-func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) int {
+// It returns how many calls the worker had answered, and what it was running.
+func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) (served int, ran []casualty) {
+	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dropLocked(w)
-	served := w.served
+	served = w.served
 	w.leaving, w.gone = true, true
 	w.segment.Hush()
 	d.takeAllBackLocked(w)
@@ -241,6 +296,9 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) int {
 		c := s.call.Load()
 		if c == nil {
 			continue
+		}
+		if !c.doneLocked(s) {
+			ran = append(ran, d.casualtyLocked(s, now))
 		}
 		c.lost.Store(reason)
 		if c.abandoned.CompareAndSwap(true, false) { // see Call.abandon
@@ -253,16 +311,16 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) int {
 	}
 	d.settleLocked(w)
 	d.feedAllLocked()
-	return served
+	return served, ran
 }
 
 func (d *dispatcher) dropLocked(w *worker) {
-	for i := range d.workers {
-		if d.workers[i] == w {
-			d.workers = append(d.workers[:i], d.workers[i+1:]...)
-			d.seats -= len(w.seats)
-			return
-		}
+	if i := slices.Index(d.workers, w); i >= 0 {
+		d.workers = slices.Delete(d.workers, i, i+1)
+		d.seats -= len(w.seats)
+	}
+	if i := slices.Index(d.leavers, w); i >= 0 {
+		d.leavers = slices.Delete(d.leavers, i, i+1)
 	}
 }
 
@@ -283,7 +341,7 @@ func (d *dispatcher) takeAllBackLocked(w *worker) {
 
 func (d *dispatcher) feedAllLocked() {
 	for d.queue.length > 0 {
-		w := d.roomiestLocked()
+		w, _ := d.roomiestLocked()
 		if w == nil {
 			return
 		}
@@ -292,8 +350,8 @@ func (d *dispatcher) feedAllLocked() {
 	}
 }
 
-// withdraw takes a call off that has not begun. It returns false if a thread
-// has begun it.
+// withdraw takes a call off that has not begun, unless the watch has done so.
+// It returns false if a thread has begun it.
 func (d *dispatcher) withdraw(c *Call) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -302,7 +360,10 @@ func (d *dispatcher) withdraw(c *Call) bool {
 		return true
 	}
 	s := c.seat.Load()
-	if s == nil || !s.slot.TakeBack() {
+	if s == nil {
+		return true
+	}
+	if !s.slot.TakeBack() {
 		return false
 	}
 	d.vacateLocked(s)

@@ -31,6 +31,7 @@ type fakeWorker struct {
 	dead       chan struct{} // closed when it is to die
 	unheard    chan struct{} // closed when nobody listens to it any more
 	once       sync.Once
+	ran        []casualty // what it was running when it died
 }
 
 // newFakeWorker starts a worker that runs application and joins it to d.
@@ -65,7 +66,7 @@ func (f *fakeWorker) die(reason string) (served int) {
 	f.once.Do(func() {
 		close(f.dead)
 		f.Kill()
-		served = f.dispatcher.lose(f.worker, lostTo(f.worker.id, reason))
+		served, f.ran = f.dispatcher.lose(f.worker, lostTo(f.worker.id, reason))
 	})
 	return served
 }
@@ -90,8 +91,18 @@ type stage struct {
 	sizes      channel.Sizes
 	begun      chan *act
 	emptied    chan *worker
+	stuck      chan *worker
+	worn       chan *worker
+	expired    chan expiry
+	starved    chan struct{}
 	complaints chan string
 	cast       []*fakeWorker
+}
+
+// expiry is what the dispatcher tells of calls that have worked too long.
+type expiry struct {
+	worker *worker
+	calls  []casualty
 }
 
 func newStage(t *testing.T, sizes channel.Sizes, workers int) *stage {
@@ -99,7 +110,13 @@ func newStage(t *testing.T, sizes channel.Sizes, workers int) *stage {
 		T: t, sizes: sizes, dispatcher: &dispatcher{},
 		begun: make(chan *act, 1000), emptied: make(chan *worker, 100), complaints: make(chan string, 100),
 	}
+	s.stuck, s.worn = make(chan *worker, 100), make(chan *worker, 100)
+	s.expired, s.starved = make(chan expiry, 100), make(chan struct{}, 1000)
 	s.dispatcher.emptied = func(w *worker) { s.emptied <- w }
+	s.dispatcher.stuck = func(w *worker) { s.stuck <- w }
+	s.dispatcher.worn = func(w *worker) { s.worn <- w }
+	s.dispatcher.expired = func(w *worker, calls []casualty) { s.expired <- expiry{w, calls} }
+	s.dispatcher.starved = func() { s.starved <- struct{}{} }
 	s.dispatcher.complain = func(_ []byte, _, traceback string) { s.complaints <- traceback }
 	for range workers {
 		s.enter()

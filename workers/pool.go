@@ -17,7 +17,14 @@ type Options struct {
 	Workers int // processes
 	Sizes   channel.Sizes
 	Zygote  Command
-	Log     *slog.Logger
+	// Timeout is how long an application may work on a request without taking
+	// a piece of its body or giving a piece of the answer, QueueTimeout how long
+	// a request may wait to be begun, MaxQueue how many may wait without a place
+	// in a worker. 0: no limit.
+	Timeout      time.Duration
+	QueueTimeout time.Duration
+	MaxQueue     int
+	Log          *slog.Logger
 	// Output takes what zygote and workers write to standard error, in whole
 	// lines. It is called from one goroutine for each process.
 	Output func(lines []byte)
@@ -57,8 +64,11 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	s := newSupervisor(p)
 	p.dispatcher.emptied = s.tellEmptied
 	p.dispatcher.complain = p.complain
+	p.dispatcher.overloaded = p.overloaded
+	p.dispatcher.limits = limits{timeout: o.Timeout, queueTimeout: o.QueueTimeout, maxQueue: o.MaxQueue}
 	started := make(chan error, 1)
 	go s.run(started)
+	go p.dispatcher.watch(p.finished)
 	select {
 	case err := <-started:
 		if err != nil {
@@ -81,23 +91,44 @@ func (p *Pool) complain(packed []byte, what, traceback string) {
 	p.options.Log.Error(what, attrs...)
 }
 
+// overloaded logs how many requests were refused of late. One line for each
+// would make an overload worse.
+func (p *Pool) overloaded(full, late int) {
+	if full > 0 {
+		p.options.Log.Warn("requests refused: the queue is full", "requests", full, "max_queue", p.options.MaxQueue)
+	}
+	if late > 0 {
+		p.options.Log.Warn("requests refused: no worker was free for them in time", "requests", late, "queue_timeout", p.options.QueueTimeout)
+	}
+}
+
 // requestLine names a request by its packed environ, as far as that is whole:
 // it lies in memory that the worker can write to.
 func requestLine(packed []byte) string {
-	var method, uri string
 	vars, err := environ.Unpack(packed)
 	if err != nil {
 		return "unknown"
 	}
+	return valueOf(vars, "REQUEST_METHOD") + " " + valueOf(vars, "REQUEST_URI")
+}
+
+// requestID returns the id in a packed environ, as far as that is whole; empty
+// if there is none.
+func requestID(packed []byte) string {
+	vars, err := environ.Unpack(packed)
+	if err != nil {
+		return ""
+	}
+	return valueOf(vars, "gowsgi.request_id")
+}
+
+func valueOf(vars []environ.Var, key string) string {
 	for _, v := range vars {
-		switch v.Key {
-		case "REQUEST_METHOD":
-			method = v.Value
-		case "REQUEST_URI":
-			uri = v.Value
+		if v.Key == key {
+			return v.Value
 		}
 	}
-	return method + " " + uri
+	return ""
 }
 
 // NewCall implements wsgi.Backend.

@@ -289,7 +289,7 @@ func (s *supervisor) forkFailed(r channel.Report) {
 	if w == nil {
 		return
 	}
-	s.forget(w, "the fork failed")
+	_, _ = s.forget(w, "the fork failed")
 	err := fmt.Errorf("fork: %w", unix.Errno(r.Status))
 	s.pool.options.Log.Error("cannot start a worker", "error", err)
 	if !s.served {
@@ -302,7 +302,7 @@ func (s *supervisor) forkFailed(r channel.Report) {
 func (s *supervisor) workerExited(w *worker, r channel.Report) {
 	expected := w.state == leaving || w.killed || s.ending
 	reason := reasonOf(r, r.Signal == unix.SIGKILL && s.oom.struck())
-	useful := s.forget(w, reason)
+	useful, ran := s.forget(w, reason)
 	log := s.pool.options.Log
 	switch {
 	case expected:
@@ -311,7 +311,8 @@ func (s *supervisor) workerExited(w *worker, r channel.Report) {
 		s.fail(&BootError{Code: bootCode(r), Reason: fmt.Sprintf("a worker ended before it could serve: %s", reason)})
 		return
 	default:
-		log.Error("worker died", "worker", w.id, "pid", r.PID, "reason", reason, "age", time.Since(w.started).Round(time.Millisecond))
+		attrs := []any{"worker", w.id, "pid", r.PID, "reason", reason, "age", time.Since(w.started).Round(time.Millisecond)}
+		log.Error("worker died", append(attrs, describeRunning(ran)...)...)
 	}
 	if expected || useful {
 		s.youngDeaths.succeeded()
@@ -337,11 +338,11 @@ func bootCode(r channel.Report) int {
 const oldEnough = time.Second
 
 // forget takes a dead worker off everything. It reports whether the worker was
-// of use: it answered something or lived for a while.
-func (s *supervisor) forget(w *worker, reason string) bool {
+// of use, having answered something or lived for a while, and what it was running.
+func (s *supervisor) forget(w *worker, reason string) (useful bool, ran []casualty) {
 	delete(s.workers, w.id)
-	served := s.pool.dispatcher.lose(w, &wsgi.LostError{Worker: w.id, Reason: reason})
-	return served > 0 || time.Since(w.started) >= oldEnough
+	served, ran := s.pool.dispatcher.lose(w, &wsgi.LostError{Worker: w.id, Reason: reason})
+	return served > 0 || time.Since(w.started) >= oldEnough, ran
 }
 
 // retryLater fills the pool again after a pause that grows with each failure.
@@ -364,7 +365,7 @@ func (s *supervisor) zygoteLost() {
 	_ = s.zygote.control.Close() // only frees the descriptor
 	s.zygote, s.booted = nil, false
 	for _, w := range s.workers {
-		s.forget(w, "its zygote died")
+		_, _ = s.forget(w, "its zygote died")
 	}
 	switch {
 	case s.ending:

@@ -12,6 +12,7 @@ type worker struct {
 	id      uint32
 	segment *channel.Segment
 	threads int
+	limit   int // calls to serve before it is replaced, 0: none; set before it joins
 
 	// Guarded by the dispatcher's mutex.
 	seats   []seat
@@ -19,6 +20,8 @@ type worker struct {
 	leaving bool  // gets no more calls
 	gone    bool  // the process has ended
 	served  int   // calls it answered, or spoiled, to the end
+	expired int   // seats whose call has worked too long
+	stuck   bool  // it has been told of
 
 	// holders of the segment: the goroutine that listens to it, and the
 	// dispatcher until the process and its last call are gone
@@ -46,6 +49,7 @@ type seat struct {
 	worker *worker
 	slot   *channel.Slot
 	call   atomic.Pointer[Call] // also read by the goroutine that hears the bell
+	stint  stint                // guarded by the dispatcher's mutex
 }
 
 func newWorker(id uint32, segment *channel.Segment) *worker {

@@ -3,6 +3,7 @@ package wsgi
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"gowsgi/environ"
 )
@@ -30,14 +31,17 @@ type Request struct {
 // Begin.
 type Call interface {
 	// Begin puts the request into the queue and does not wait. It returns
-	// ErrStopped when the pool no longer takes requests, ErrTooLarge when the
-	// environ does not fit the worker's memory.
+	// ErrStopped when the pool no longer takes requests, ErrQueueFull when too
+	// many wait already, ErrTooLarge when the environ does not fit the worker's
+	// memory.
 	Begin(Request) error
 
 	// Head waits until the application has begun its answer and returns the
 	// status ("200 OK"), the headers, appended to fields, and the body's length
 	// where the PEP lets the gateway declare it for the application (one
-	// item), else -1. The bytes are lent until End.
+	// item), else -1. The bytes are lent until End. The error is
+	// ErrQueuedTooLong, a *LostError, a *TimeoutError, an *ApplicationError, or
+	// one that says what is wrong with the worker's memory.
 	Head(fields []environ.Header) (status []byte, _ []environ.Header, length int64, err error)
 
 	// Body waits for and returns the next bytes of the answer's body, lent
@@ -87,6 +91,11 @@ var (
 	ErrStopped = errors.New("wsgi: the server is stopping")
 	// ErrTooLarge is returned by Begin when the request's head is too large.
 	ErrTooLarge = errors.New("wsgi: the request's environ is too large")
+	// ErrQueueFull is returned by Begin when as many requests wait as may.
+	ErrQueueFull = errors.New("wsgi: too many requests wait already")
+	// ErrQueuedTooLong is returned by Head when no thread has begun the request
+	// in the time that is allowed for that.
+	ErrQueuedTooLong = errors.New("wsgi: the request has waited too long for a worker")
 )
 
 // ApplicationError is returned by Head and Body when the application raised,
@@ -106,4 +115,15 @@ type LostError struct {
 
 func (e *LostError) Error() string {
 	return fmt.Sprintf("wsgi: worker %d ended while it ran the request: %s", e.Worker, e.Reason)
+}
+
+// TimeoutError is returned by Head and Body when the application has worked
+// longer than it may without giving anything.
+type TimeoutError struct {
+	Worker  uint32
+	Elapsed time.Duration // since a thread has begun the request
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("wsgi: worker %d has worked on the request for %s", e.Worker, e.Elapsed)
 }

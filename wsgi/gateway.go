@@ -163,10 +163,14 @@ func (r *run) refuseBegin(err error) {
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		_ = r.exchange.Refuse(431, "the request's header fields are too large together")
+	case errors.Is(err, ErrQueueFull):
+		_ = r.exchange.Refuse(503, overloaded, retryAfter)
 	default:
 		_ = r.exchange.Refuse(503, "the server is stopping", retryAfter)
 	}
 }
+
+const overloaded = "the server has more requests than it can answer"
 
 // retryAfter: a second is enough for a restart, and polite enough.
 var retryAfter = environ.Header{Name: []byte("Retry-After"), Value: []byte("1")}
@@ -265,8 +269,10 @@ func (r *run) clientGone(err error) {
 func (r *run) failed(err error) {
 	sent := r.exchange.Status() != 0
 	code, why := 500, internalError
+	var fields []environ.Header
 	var application *ApplicationError
 	var lost *LostError
+	var late *TimeoutError
 	switch {
 	case errors.As(err, &application) && r.carrier.failed():
 		// it choked on a body that the client never finished
@@ -279,6 +285,11 @@ func (r *run) failed(err error) {
 	case errors.As(err, &lost):
 		code, why = 502, "the worker process ended while it ran this request"
 		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "worker", lost.Worker, "reason", lost.Reason)
+	case errors.As(err, &late):
+		code, why = 504, "the application did not answer this request in time"
+		r.gateway.options.Log.Error("request timed out", "request", requestLine(r.request), "worker", late.Worker, "elapsed", late.Elapsed)
+	case errors.Is(err, ErrQueuedTooLong): // logged by the backend, all together
+		code, why, fields = 503, overloaded, []environ.Header{retryAfter}
 	default:
 		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "error", err)
 	}
@@ -286,7 +297,7 @@ func (r *run) failed(err error) {
 		r.exchange.Abort()
 		return
 	}
-	_ = r.exchange.Refuse(code, why) // the client may have gone, too
+	_ = r.exchange.Refuse(code, why, fields...) // the client may have gone, too
 }
 
 // refuseBody answers a request whose body cannot be read.

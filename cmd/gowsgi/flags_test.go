@@ -42,6 +42,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		Workers: 1, Threads: 1,
 		Binds: []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
 		KeepAlive: 5 * time.Second, GracefulTimeout: 30 * time.Second,
+		Timeout: 30 * time.Second, QueueTimeout: 30 * time.Second, MaxQueue: 2048,
 		LimitRequestLine: 8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
 		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
 	}
@@ -53,7 +54,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 	got := parse(t, "-w4 app:make() --threads=8 -b [::1]:0 -b=unix:/run/x.sock --bind :81,fd://5 --backlog 9"+
 		" --chdir /srv --pythonpath a,b --pythonpath c:d -e A=1,2 --env B= --preload --keep-alive 500ms"+
-		" --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
+		" -t90 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
 		" --limit-request-field_size 200 --max-body-size 10M --access-logfile - --error-logfile e.log"+
 		" --log-level warning -p p.pid -n shop", variables())
 	got.Origins = nil
@@ -64,6 +65,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		Backlog: 9, Chdir: "/srv", PythonPath: []string{"a", "b", "c", "d"},
 		Env: []string{"A=1,2", "B="}, Preload: true,
 		KeepAlive: 500 * time.Millisecond, GracefulTimeout: 90 * time.Second,
+		Timeout: 90 * time.Second, MaxQueue: 7,
 		LimitRequestLine: 100, LimitRequestFields: 7, LimitRequestFieldSize: 200, MaxBodySize: 10 << 20,
 		AccessLogfile: "-", ErrorLogfile: "e.log", LogLevel: slog.LevelWarn, PIDFile: "p.pid", Name: "shop",
 	}

@@ -202,8 +202,11 @@ func (f *front) poolOptions() (workers.Options, error) {
 			Env:      append(env, embed.ZygoteVariable+"=1"),
 			Settings: settings,
 		},
-		Log:    f.log,
-		Output: f.errors.Raw,
+		Timeout:      s.Timeout,
+		QueueTimeout: s.QueueTimeout,
+		MaxQueue:     s.MaxQueue,
+		Log:          f.log,
+		Output:       f.errors.Raw,
 	}, nil
 }
 

@@ -30,12 +30,15 @@ type Settings struct {
 	Backlog int    // connections the kernel may hold ready, as in listen(2)
 
 	KeepAlive       time.Duration // idle time of a connection between requests; 0: close after each
+	Timeout         time.Duration // time to work on a request without giving anything; 0: unlimited
+	QueueTimeout    time.Duration // time a request may wait for a worker; 0: unlimited
 	GracefulTimeout time.Duration // time that requests have to finish when stopping
 
 	LimitRequestLine      int   // bytes
 	LimitRequestFields    int   // header fields
 	LimitRequestFieldSize int   // bytes of one field, its name included
 	MaxBodySize           int64 // bytes; 0: unlimited
+	MaxQueue              int   // requests that wait without a place in a worker; 0: unlimited
 
 	AccessLogfile string     // path, "-" for standard output, empty for none
 	ErrorLogfile  string     // path, "-" for standard error
@@ -122,6 +125,16 @@ var table = []setting{
 		kind: duration(func(s *Settings) *time.Duration { return &s.KeepAlive }),
 	},
 	{
+		name: "timeout", short: "t", group: groupTimers, value: "30", unit: "seconds",
+		help: "answer 504 and replace the worker when the application works this long without giving or taking anything; 0: never",
+		kind: duration(func(s *Settings) *time.Duration { return &s.Timeout }),
+	},
+	{
+		name: "queue-timeout", group: groupTimers, value: "30", unit: "seconds",
+		help: "answer 503 when a request has waited this long for a worker; 0: never",
+		kind: duration(func(s *Settings) *time.Duration { return &s.QueueTimeout }),
+	},
+	{
 		name: "graceful-timeout", group: groupTimers, help: "time requests have to finish when stopping", value: "30", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.GracefulTimeout }),
 	},
@@ -142,6 +155,11 @@ var table = []setting{
 		name: "max-body-size", group: groupLimits, value: "0", unit: "bytes",
 		help: "largest request body, K, M and G are understood; 0: unlimited",
 		kind: size(func(s *Settings) *int64 { return &s.MaxBodySize }),
+	},
+	{
+		name: "max-queue", group: groupLimits, value: "2048", unit: "requests",
+		help: "answer 503 at once when this many requests wait for a worker; 0: unlimited",
+		kind: number(func(s *Settings) *int { return &s.MaxQueue }, 0, 1<<20),
 	},
 	{
 		name: "access-logfile", group: groupLogs, help: `write a line for every request here, "-" is standard output`,
