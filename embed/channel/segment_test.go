@@ -360,12 +360,19 @@ func within[T any](t *testing.T, c <-chan T, what string) T {
 	}
 }
 
-// eventually yields until holds does.
+// eventually yields until holds does, and now and then rests: on one processor
+// a runtime that is always busy hears of a bell every 10 ms only.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for until := time.Now().Add(patience); !holds(); runtime.Gosched() {
+	until := time.Now().Add(patience)
+	for looks := 1; !holds(); looks++ {
 		if time.Now().After(until) {
 			t.Fatalf("waited in vain: %s", what)
+		}
+		if looks%100 == 0 {
+			time.Sleep(time.Microsecond)
+		} else {
+			runtime.Gosched()
 		}
 	}
 }
