@@ -10,6 +10,6 @@
 //
 // Files: boot.c starts CPython, zygote.c forks and reaps, worker.c is a worker
 // from fork to exit, exchange.c one request, environ.c, input.c and respond.c
-// its three parts, channel.c and wait.c the shared memory, host.py everything
-// that is not done for each request.
+// its three parts, channel.c and wait.c the shared memory, signals.c and
+// stacks.c what signals do, host.py everything that is not done for each request.
 package embed

@@ -127,6 +127,12 @@ void gw_signals_host(void);
 void gw_signals_unblock(void);
 void gw_signals_forked(void);
 
+/* stacks.c: no function needs the GIL */
+void gw_stacks_await(void);
+void gw_stacks_ready(void);
+void gw_stacks_name(const char *who);
+void gw_stacks_forget(void);
+
 /* boot.c, called from Go */
 int gw_boot(const char *program, int argc, char *const *argv, char *why,
             size_t why_size);

@@ -8,6 +8,7 @@ Everything that happens for each request is in C.
 
 import ast
 import atexit
+import faulthandler
 import gc
 import importlib
 import io
@@ -84,6 +85,11 @@ def configure(text):
     sys.path[:] = paths + [p for p in sys.path if p and p not in paths]
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # by number: standard error of the worker, whatever becomes of sys.stderr.
+    # Registered for one signal, it has no part in what the application does
+    # with faulthandler
+    faulthandler.register(_gowsgi.STACKS_SIGNAL, file=2, all_threads=True)
+    _gowsgi.stacks_ready()
     if sys.stdout is not None:
         # whole lines reach a container's log although it is not a terminal
         sys.stdout.reconfigure(line_buffering=True)

@@ -31,12 +31,17 @@ const patience = 30 * time.Second
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
+	news chan struct{} // has room for one: something was written
 }
 
 func (o *output) write(lines []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.text.Write(lines)
+	select {
+	case o.news <- struct{}{}:
+	default: // who waits will look at all of it
+	}
 }
 
 func (o *output) String() string {
@@ -67,7 +72,7 @@ func options(t *testing.T, source string, change func(*embed.Settings)) (workers
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := new(output)
+	said := &output{news: make(chan struct{}, 1)}
 	return workers.Options{
 		Workers: 1,
 		Sizes: channel.Sizes{Threads: settings.Threads, Slots: settings.Threads + 1,
@@ -80,6 +85,13 @@ func options(t *testing.T, source string, change func(*embed.Settings)) (workers
 
 // start starts a pool and stops it when the test ends.
 func start(t *testing.T, source string, change func(*embed.Settings)) *workers.Pool {
+	t.Helper()
+	pool, _ := startHeard(t, source, change)
+	return pool
+}
+
+// startHeard is start for tests that look at standard error.
+func startHeard(t *testing.T, source string, change func(*embed.Settings)) (*workers.Pool, *output) {
 	t.Helper()
 	o, said := options(t, source, change)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -95,7 +107,7 @@ func start(t *testing.T, source string, change func(*embed.Settings)) *workers.P
 			t.Errorf("Stop() = %v; the worker said:\n%s", err, said)
 		}
 	})
-	return pool
+	return pool, said
 }
 
 // get runs one request without a body and returns status and body.

@@ -65,6 +65,9 @@ func layoutInC() map[string]uint64 {
 		"GW_FORK": C.GW_FORK, "GW_SIGNAL": C.GW_SIGNAL,
 		"GW_BOOTED": C.GW_BOOTED, "GW_FORKED": C.GW_FORKED,
 		"GW_FORK_FAILED": C.GW_FORK_FAILED, "GW_EXITED": C.GW_EXITED,
+		"GW_STACKS_SIGNAL": C.GW_STACKS_SIGNAL,
+		"GW_WHY_ASKED":     C.GW_WHY_ASKED, "GW_WHY_REQUEST": C.GW_WHY_REQUEST,
+		"GW_WHY_START": C.GW_WHY_START, "GW_WHY_LEAVE": C.GW_WHY_LEAVE,
 		"gw_order": C.sizeof_struct_gw_order, "gw_report": C.sizeof_struct_gw_report,
 	}
 }

@@ -50,6 +50,7 @@ gw_signals_host(void)
         dispose(number, SIG_DFL);
     for (size_t i = 0; i < count; i++)
         dispose(for_the_front[i], leave_it_to_the_front);
+    gw_stacks_await();
     dispose(SIGPIPE, SIG_IGN);
     dispose(SIGXFSZ, SIG_IGN);
     sigaltstack(&off, NULL);
@@ -85,4 +86,5 @@ gw_signals_forked(void)
             now.sa_handler == leave_it_to_the_front)
             dispose(for_the_front[i], SIG_DFL);
     }
+    gw_stacks_forget();
 }

@@ -13,6 +13,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "control.h"
+
 struct gw_worker gw_worker;
 
 /* _gowsgi.configure(keys): keys is a tuple of str. */
@@ -62,6 +64,15 @@ module_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* _gowsgi.stacks_ready(): faulthandler has the signal; see stacks.c. */
+static PyObject *
+module_stacks_ready(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    gw_stacks_name("zygote");
+    gw_stacks_ready();
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
     {"configure", module_configure, METH_O,
      "configure(keys): learn the well-known environ keys, a tuple of str"},
@@ -69,6 +80,8 @@ static PyMethodDef module_methods[] = {
      "serve(owner): serve requests on this thread until told to leave"},
     {"forked", module_forked, METH_NOARGS,
      "forked(): this process is a child of a worker, not a worker"},
+    {"stacks_ready", module_stacks_ready, METH_NOARGS,
+     "stacks_ready(): faulthandler has been registered for STACKS_SIGNAL"},
     {"wait", module_wait, METH_NOARGS, "wait(): sleep until told to leave"},
     {NULL, NULL, 0, NULL},
 };
@@ -84,10 +97,16 @@ static struct PyModuleDef module_definition = {
 static PyObject *
 module_init(void)
 {
+    PyObject *module;
+
     if (gw_input_ready() < 0 || gw_respond_ready() < 0 ||
         gw_exchange_ready() < 0)
         return NULL;
-    return PyModule_Create(&module_definition);
+    module = PyModule_Create(&module_definition);
+    if (module != NULL &&
+        PyModule_AddIntConstant(module, "STACKS_SIGNAL", GW_STACKS_SIGNAL) < 0)
+        Py_CLEAR(module);
+    return module;
 }
 
 /* gw_module_register: make _gowsgi importable. Before CPython starts. */
@@ -206,12 +225,14 @@ tell_status(uint32_t status)
 _Noreturn void
 gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
 {
-    char why[200];
+    char why[200], who[32];
     PyObject *number, *entered;
 
     tie_to_zygote(zygote);
     yield_to_others();
     take_stderr(err);
+    snprintf(who, sizeof(who), "worker %u", id);
+    gw_stacks_name(who);
     gw_signals_unblock();
     PyOS_AfterFork_Child();
     if (gw_segment_attach(segment, &gw_worker.segment, why, sizeof(why)) < 0) {

@@ -134,11 +134,32 @@ fork_worker(int control, const struct gw_order *order, const int *fds)
     report(control, &message);
 }
 
+/* Ask for stacks, with the reason as the signal's value; without one where
+ * the kernel has no room left for values (RLIMIT_SIGPENDING). */
+static void
+ask_for_stacks(int pidfd, int32_t why)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof(info));
+    info.si_signo = GW_STACKS_SIGNAL;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = why;
+    if (syscall(SYS_pidfd_send_signal, pidfd, GW_STACKS_SIGNAL, &info, 0) < 0)
+        syscall(SYS_pidfd_send_signal, pidfd, GW_STACKS_SIGNAL, NULL, 0);
+}
+
 static void
 signal_worker(const struct gw_order *order)
 {
     for (size_t i = 0; i < child_count; i++) {
-        if (children[i].id == order->worker)
+        if (children[i].id != order->worker)
+            continue;
+        if (order->signal == GW_STACKS_SIGNAL)
+            ask_for_stacks(children[i].pidfd, order->why);
+        else
             syscall(SYS_pidfd_send_signal, children[i].pidfd, order->signal,
                     NULL, 0);
     }

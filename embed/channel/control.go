@@ -21,6 +21,23 @@ const (
 	reportBytes = 32
 )
 
+// StacksSignal makes a worker or a zygote write the stacks of all its Python
+// threads to standard error, whatever they do, and go on. DumpStacks sends it
+// to a worker together with a reason. It is SIGRTMAX - 6: see control.h.
+const StacksSignal unix.Signal = 58
+
+// Why says why the stacks of a process are asked for; the process writes the
+// reason before them.
+type Why int32
+
+// The reasons to ask for stacks.
+const (
+	WhyAsked   Why = 0 // somebody wants to see them
+	WhyRequest Why = 1 // a request has run out of time
+	WhyStart   Why = 2 // the start takes too long
+	WhyLeave   Why = 3 // the end takes too long
+)
+
 // ReportKind says what a Report tells.
 type ReportKind uint32
 
@@ -107,20 +124,28 @@ func (c *Control) Fork(worker uint32, segment *Segment, stderr *os.File) error {
 	if err != nil {
 		return err
 	}
-	return c.order(orderFork, worker, 0, unix.UnixRights(rights...))
+	return c.order(orderFork, worker, 0, 0, unix.UnixRights(rights...))
 }
 
 // Signal orders a signal for a worker. The zygote sends it through a pidfd: a
 // pid that has been reaped and reused is never hit.
 func (c *Control) Signal(worker uint32, sig unix.Signal) error {
-	return c.order(orderSignal, worker, int32(sig), nil)
+	return c.order(orderSignal, worker, int32(sig), 0, nil)
 }
 
-func (c *Control) order(kind, worker uint32, sig int32, rights []byte) error {
+// DumpStacks has a worker write, after a line with the reason, the stacks of
+// all its Python threads to its standard error, whatever they do: the GIL is
+// not needed for it. The worker goes on afterwards.
+func (c *Control) DumpStacks(worker uint32, why Why) error {
+	return c.order(orderSignal, worker, int32(StacksSignal), why, nil)
+}
+
+func (c *Control) order(kind, worker uint32, sig int32, why Why, rights []byte) error {
 	var m [orderBytes]byte
 	binary.NativeEndian.PutUint32(m[0:], kind)
 	binary.NativeEndian.PutUint32(m[4:], worker)
 	binary.NativeEndian.PutUint32(m[8:], uint32(sig))
+	binary.NativeEndian.PutUint32(m[12:], uint32(why))
 	if _, _, err := c.conn.WriteMsgUnix(m[:], rights, nil); err != nil {
 		return fmt.Errorf("channel: order to the zygote: %w", err)
 	}

@@ -159,6 +159,17 @@ func TestControl_SignalIsAnOrder(t *testing.T) {
 	}
 }
 
+func TestControl_DumpStacksCarriesTheReason(t *testing.T) {
+	front, zygote := newControls(t)
+	if err := front.DumpStacks(3, WhyStart); err != nil {
+		t.Fatalf("DumpStacks() = %v", err)
+	}
+	order, files := receiveOrder(t, zygote)
+	if order != [4]uint32{orderSignal, 3, uint32(StacksSignal), uint32(WhyStart)} || len(files) != 0 {
+		t.Errorf("order = %v with %d descriptors, want StacksSignal for worker 3 and WhyStart, without", order, len(files))
+	}
+}
+
 func receiveOrder(t *testing.T, c *Control) (order [4]uint32, files []*os.File) {
 	t.Helper()
 	var m [orderBytes + 1]byte

@@ -60,6 +60,9 @@ func Layout() map[string]uint64 {
 		"GW_FORK": orderFork, "GW_SIGNAL": orderSignal,
 		"GW_BOOTED": uint64(Booted), "GW_FORKED": uint64(Forked),
 		"GW_FORK_FAILED": uint64(ForkFailed), "GW_EXITED": uint64(Exited),
+		"GW_STACKS_SIGNAL": uint64(StacksSignal),
+		"GW_WHY_ASKED":     uint64(WhyAsked), "GW_WHY_REQUEST": uint64(WhyRequest),
+		"GW_WHY_START": uint64(WhyStart), "GW_WHY_LEAVE": uint64(WhyLeave),
 		"gw_order": orderBytes, "gw_report": reportBytes,
 	}
 }
