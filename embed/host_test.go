@@ -74,10 +74,12 @@ func options(t *testing.T, source string, change func(*embed.Settings)) (workers
 	}
 	said := &output{news: make(chan struct{}, 1)}
 	return workers.Options{
-		Workers: 1,
-		Sizes: channel.Sizes{Threads: settings.Threads, Slots: settings.Threads + 1,
-			Environ: 64 << 10, Body: 4096, Reply: 4096, Fault: 4096},
-		Zygote: workers.Command{Path: self, Env: append(os.Environ(), embed.ZygoteVariable+"=1"), Settings: text},
+		Plan: workers.Plan{
+			Workers: 1, MinWorkers: 1, MaxWorkers: 1,
+			Sizes: channel.Sizes{Threads: settings.Threads, Slots: settings.Threads + 1,
+				Environ: 64 << 10, Body: 4096, Reply: 4096, Fault: 4096},
+			Zygote: workers.Command{Path: self, Env: append(os.Environ(), embed.ZygoteVariable+"=1"), Settings: text},
+		},
 		Log:    slog.New(slog.DiscardHandler),
 		Output: said.write,
 	}, said

@@ -4,19 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
-	"gowsgi/embed/channel"
 	"gowsgi/environ"
 	"gowsgi/wsgi"
 )
 
 // Options says what a pool is made of.
 type Options struct {
-	Workers int // processes
-	Sizes   channel.Sizes
-	Zygote  Command
+	Plan // of the first generation
 	// Timeout is how long an application may work on a request without taking
 	// a piece of its body or giving a piece of the answer, QueueTimeout how long
 	// a request may wait to be begun, MaxQueue how many may wait without a place
@@ -36,9 +33,9 @@ type Pool struct {
 	options    Options
 	dispatcher dispatcher
 	lookout    *lookout
-	commands   chan command
+	supervisor *supervisor
 	finished   chan struct{} // closed when every process is gone
-	zygotePID  atomic.Int64
+	owned      processes
 }
 
 // BootError is returned by Start when the application or the interpreter could
@@ -57,21 +54,27 @@ func (e *BootError) Error() string { return "workers: cannot start: " + e.Reason
 func Start(ctx context.Context, o Options) (*Pool, error) {
 	p := &Pool{
 		options:  o,
-		commands: make(chan command),
 		finished: make(chan struct{}),
 		lookout:  newLookout(),
 	}
-	s := newSupervisor(p)
-	p.dispatcher.emptied = s.tellEmptied
+	p.supervisor = newSupervisor(p)
+	p.dispatcher.emptied = p.tell((*supervisor).emptied)
+	p.dispatcher.stuck = p.tell((*supervisor).stuck)
+	p.dispatcher.worn = p.tell((*supervisor).worn)
+	p.dispatcher.expired = func(w *worker, calls []casualty) {
+		p.supervisor.posts.post(func() { p.supervisor.expired(w, calls) })
+	}
+	p.dispatcher.starved = func() { p.supervisor.posts.post(p.supervisor.starved) }
 	p.dispatcher.complain = p.complain
 	p.dispatcher.overloaded = p.overloaded
 	p.dispatcher.limits = limits{timeout: o.Timeout, queueTimeout: o.QueueTimeout, maxQueue: o.MaxQueue}
-	started := make(chan error, 1)
-	go s.run(started)
 	go p.dispatcher.watch(p.finished)
+	started := make(chan error, 1)
+	go p.supervisor.run(o.Plan, func(err error) { started <- err })
 	select {
 	case err := <-started:
 		if err != nil {
+			<-p.finished
 			return nil, err
 		}
 		return p, nil
@@ -80,6 +83,37 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 		<-p.finished
 		return nil, ctx.Err()
 	}
+}
+
+// tell makes a callback of the dispatcher's, which must not wait, into a post to
+// the supervisor.
+func (p *Pool) tell(what func(*supervisor, *worker)) func(*worker) {
+	s := p.supervisor
+	return func(w *worker) { s.posts.post(func() { what(s, w) }) }
+}
+
+// Reload brings up a new generation by plan. When all of it serves, it takes over
+// and the old one finishes its last requests; then Reload returns nil, without
+// waiting for those. If the new one cannot start, the old one goes on and the
+// error is a *BootError. A later Reload makes an earlier one return
+// ErrSuperseded.
+func (p *Pool) Reload(plan Plan) error {
+	threads, slots := plan.Sizes.Threads, plan.Sizes.Slots
+	plan.Sizes = p.options.Sizes
+	plan.Sizes.Threads, plan.Sizes.Slots = threads, slots
+	reply := make(chan error, 1)
+	p.supervisor.posts.post(func() { p.supervisor.bringUp(plan, func(err error) { reply <- err }) })
+	select {
+	case err := <-reply:
+		return err
+	case <-p.finished:
+		return wsgi.ErrStopped
+	}
+}
+
+// Resize asks for some workers more, or less if by is negative.
+func (p *Pool) Resize(by int) {
+	p.supervisor.posts.post(func() { p.supervisor.resize(by) })
 }
 
 // complain logs what is wrong with a call that nobody waits for any more.
@@ -150,7 +184,7 @@ func (p *Pool) NewCall() wsgi.Call {
 // process is gone: nil, or ctx's error if some had to be killed.
 func (p *Pool) Stop(ctx context.Context) error {
 	p.dispatcher.stop()
-	p.send(command{kind: commandLeave})
+	p.supervisor.posts.post(p.supervisor.leave)
 	select {
 	case <-p.finished:
 		return nil
@@ -164,7 +198,7 @@ func (p *Pool) Stop(ctx context.Context) error {
 // Kill ends every process at once.
 func (p *Pool) Kill() {
 	p.dispatcher.stop()
-	p.send(command{kind: commandKill})
+	p.supervisor.posts.post(p.supervisor.kill)
 }
 
 // Finished is closed when every process of the pool is gone.
@@ -174,7 +208,7 @@ func (p *Pool) Finished() <-chan struct{} { return p.finished }
 // tests; nil once the pool has finished.
 func (p *Pool) PIDs() []int {
 	reply := make(chan []int, 1)
-	p.send(command{kind: commandPIDs, pids: reply})
+	p.supervisor.posts.post(func() { reply <- p.supervisor.pids() })
 	select {
 	case pids := <-reply:
 		return pids
@@ -184,28 +218,14 @@ func (p *Pool) PIDs() []int {
 }
 
 // Owns says whether pid is a child of this process that the pool waits for.
-func (p *Pool) Owns(pid int) bool { return p.zygotePID.Load() == int64(pid) }
+func (p *Pool) Owns(pid int) bool { return p.owned.has(pid) }
 
-func (p *Pool) send(c command) {
-	select {
-	case p.commands <- c:
-	case <-p.finished:
-	}
-}
+// processes is a set of process ids.
+type processes struct{ pids sync.Map }
 
-// command is what others ask of the supervisor.
-type command struct {
-	kind commandKind
-	pids chan<- []int
-}
-
-type commandKind uint8
-
-const (
-	commandLeave commandKind = iota
-	commandKill
-	commandPIDs
-)
+func (p *processes) add(pid int)      { p.pids.Store(pid, nil) }
+func (p *processes) remove(pid int)   { p.pids.Delete(pid) }
+func (p *processes) has(pid int) bool { _, ok := p.pids.Load(pid); return ok }
 
 // zygotePatience is how long a zygote may take to end once its control socket
 // is closed.

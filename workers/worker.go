@@ -28,10 +28,15 @@ type worker struct {
 	holders atomic.Int32
 
 	// The supervisor's alone.
-	pid     int
-	state   workerState
-	started time.Time
-	killed  bool // by us, so its end is no surprise
+	generation *generation
+	pid        int
+	state      workerState
+	started    time.Time
+	killed     bool      // by us, so its end is no surprise
+	outgoing   string    // why it is to be replaced; empty: it is not
+	shown      time.Time // when it was told to write its stacks
+	weighed    time.Time // when its memory was measured in full
+	heavy      bool      // it had more memory than allowed from the start
 }
 
 // workerState is what the supervisor waits for next from a worker.

@@ -31,9 +31,8 @@ type Command struct {
 // zygote is the process workers are forked from.
 type zygote struct {
 	process *exec.Cmd
+	pid     int
 	control *channel.Control
-	reports chan channel.Report // closed when the control socket is
-	exited  chan error          // one value: how the process ended
 }
 
 // startZygote starts the process. The calling goroutine must be locked to its
@@ -71,30 +70,32 @@ func startZygote(c Command, output func(io.ReadCloser)) (*zygote, error) {
 		return nil, fmt.Errorf("workers: start the zygote: %w", err)
 	}
 	output(stderr)
-	z := &zygote{
-		process: cmd,
-		control: control,
-		reports: make(chan channel.Report, 16),
-		exited:  make(chan error, 1),
-	}
+	z := &zygote{process: cmd, pid: cmd.Process.Pid, control: control}
 	if err := control.SendSettings(c.Settings); err != nil {
 		z.kill()
+		_ = cmd.Wait() // it was killed, and says so
 		return nil, err
 	}
-	go z.listen()
-	go func() { z.exited <- cmd.Wait() }()
 	return z, nil
 }
 
-func (z *zygote) listen() {
-	defer close(z.reports)
-	for {
-		r, err := z.control.Receive()
-		if err != nil {
-			return // io.EOF or worse: exited says why
+// listen passes on what the zygote reports until it has ended, and then how.
+func (z *zygote) listen(heard func(channel.Report), ended func(error)) {
+	heardAll := make(chan struct{})
+	go func() {
+		defer close(heardAll)
+		for {
+			r, err := z.control.Receive()
+			if err != nil {
+				return // io.EOF or worse: how the process ends says why
+			}
+			heard(r)
 		}
-		z.reports <- r
-	}
+	}()
+	err := z.process.Wait()
+	_ = z.control.Close() // ends Receive, whoever else has the other end
+	<-heardAll
+	ended(err)
 }
 
 func (z *zygote) kill() {

@@ -39,8 +39,9 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 	got.Origins = nil
 	want := &Settings{
 		App:     AppSpec{"wsgi", "application"},
-		Workers: 1, Threads: 1,
-		Binds: []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
+		Workers: 1, Threads: 1, MinWorkers: 1, MaxWorkers: 1, WorkerIdleTimeout: time.Minute,
+		StartupTimeout: time.Minute,
+		Binds:          []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
 		KeepAlive: 5 * time.Second, GracefulTimeout: 30 * time.Second,
 		Timeout: 30 * time.Second, QueueTimeout: 30 * time.Second, MaxQueue: 2048,
 		LimitRequestLine: 8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
@@ -54,13 +55,17 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 	got := parse(t, "-w4 app:make() --threads=8 -b [::1]:0 -b=unix:/run/x.sock --bind :81,fd://5 --backlog 9"+
 		" --chdir /srv --pythonpath a,b --pythonpath c:d -e A=1,2 --env B= --preload --keep-alive 500ms"+
+		" --min-workers 0 --max-workers 9 --worker-idle-timeout 2m --startup-timeout 3m --max-requests 10 --max-requests-jitter 3"+
+		" --max-worker-lifetime 4m --max-worker-lifetime-jitter 5m --max-worker-memory 1M --max-worker-memory-hard 2M"+
 		" -t90 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
 		" --limit-request-field_size 200 --max-body-size 10M --access-logfile - --error-logfile e.log"+
 		" --log-level warning -p p.pid -n shop", variables())
 	got.Origins = nil
 	want := &Settings{
 		App:     AppSpec{"app", "make()"},
-		Workers: 4, Threads: 8,
+		Workers: 4, Threads: 8, MaxWorkers: 9, WorkerIdleTimeout: 2 * time.Minute, StartupTimeout: 3 * time.Minute,
+		MaxRequests: 10, MaxRequestsJitter: 3, MaxWorkerLifetime: 4 * time.Minute, MaxWorkerLifetimeJitter: 5 * time.Minute,
+		MaxWorkerMemory: 1 << 20, MaxWorkerMemoryHard: 2 << 20,
 		Binds:   []Bind{{Host: "::1"}, {Path: "/run/x.sock"}, {Port: 81}, {FD: 5}},
 		Backlog: 9, Chdir: "/srv", PythonPath: []string{"a", "b", "c", "d"},
 		Env: []string{"A=1,2", "B="}, Preload: true,
@@ -260,6 +265,31 @@ func TestReportExit_PrintsOneLineAndGivesTheCode(t *testing.T) {
 		var out bytes.Buffer
 		if code := reportExit(&out, c.err); code != c.code || out.String() != c.line {
 			t.Errorf("reportExit(%v) = %d, %q, want %d, %q", c.err, code, out.String(), c.code, c.line)
+		}
+	}
+}
+
+func TestCommandLine_MakesTheNumbersOfWorkersFit(t *testing.T) {
+	for args, want := range map[string][3]int{ // at first, least, most
+		"":                                     {1, 1, 1},
+		"-w 4":                                 {4, 4, 4},
+		"--max-workers 4":                      {1, 1, 4},
+		"--min-workers 0":                      {0, 0, 1},
+		"--min-workers 3":                      {3, 3, 3},
+		"--min-workers 2 --max-workers 6":      {2, 2, 6},
+		"-w 4 --min-workers 2 --max-workers 6": {4, 2, 6},
+		"-w 4 --min-workers 2":                 {4, 2, 4},
+		"-w 4 --max-workers 6":                 {4, 4, 6},
+	} {
+		s := parse(t, args+" wsgi", variables())
+		if got := [3]int{s.Workers, s.MinWorkers, s.MaxWorkers}; got != want {
+			t.Errorf("parseCommandLine(%q): workers = %v, want %v", args, got, want)
+		}
+	}
+	for _, args := range []string{"-w 4 --max-workers 2", "--min-workers 3 --max-workers 2", "-w 1 --min-workers 2", "-w 9 --min-workers 2 --max-workers 6"} {
+		_, err := parseCommandLine(strings.Fields(args+" wsgi"), variables(), &bytes.Buffer{}, "")
+		if exitCode(err) != exitUsage {
+			t.Errorf("parseCommandLine(%q) = %v, want a usage error", args, err)
 		}
 	}
 }

@@ -144,6 +144,8 @@ func (f *front) serve() error {
 	f.pool = pool
 	reapOrphans(pool.Owns)
 	f.server = http1.New(f.serverOptions())
+	stopAnswering := f.answerCommands()
+	defer stopAnswering()
 	failed := make(chan error, len(f.listeners))
 	for _, l := range f.listeners {
 		go func() { failed <- f.server.Serve(l) }()
@@ -180,15 +182,42 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 	}
 }
 
+// bootExit is the exit code for an application that could not be started.
+func bootExit(boot *workers.BootError) int {
+	if boot.Code >= exitImport && boot.Code <= exitInterpreter {
+		return boot.Code
+	}
+	return exitUnexpected
+}
+
 func (f *front) poolOptions() (workers.Options, error) {
-	s := f.settings
-	settings, err := f.zygoteSettings()
+	plan, err := f.plan()
 	if err != nil {
 		return workers.Options{}, err
 	}
-	env := append(os.Environ(), s.Env...)
 	return workers.Options{
-		Workers: s.Workers,
+		Plan:         plan,
+		Timeout:      f.settings.Timeout,
+		QueueTimeout: f.settings.QueueTimeout,
+		MaxQueue:     f.settings.MaxQueue,
+		Log:          f.log,
+		Output:       f.errors.Raw,
+	}, nil
+}
+
+// plan says what a generation of workers is made of, as things are now.
+func (f *front) plan() (workers.Plan, error) {
+	s := f.settings
+	settings, err := f.zygoteSettings()
+	if err != nil {
+		return workers.Plan{}, err
+	}
+	env := append(os.Environ(), s.Env...)
+	return workers.Plan{
+		Workers:    s.Workers,
+		MinWorkers: s.MinWorkers,
+		MaxWorkers: s.MaxWorkers,
+		Preload:    s.Preload,
 		Sizes: channel.Sizes{
 			Threads: s.Threads,
 			Slots:   min(s.Threads+laidAhead, channel.MaxSlots),
@@ -202,11 +231,15 @@ func (f *front) poolOptions() (workers.Options, error) {
 			Env:      append(env, embed.ZygoteVariable+"=1"),
 			Settings: settings,
 		},
-		Timeout:      s.Timeout,
-		QueueTimeout: s.QueueTimeout,
-		MaxQueue:     s.MaxQueue,
-		Log:          f.log,
-		Output:       f.errors.Raw,
+		WorkerIdleTimeout: s.WorkerIdleTimeout,
+		StartupTimeout:    s.StartupTimeout,
+		GracefulTimeout:   s.GracefulTimeout,
+		MaxRequests:       s.MaxRequests,
+		MaxRequestsJitter: s.MaxRequestsJitter,
+		MaxLifetime:       s.MaxWorkerLifetime,
+		MaxLifetimeJitter: s.MaxWorkerLifetimeJitter,
+		MemorySoft:        s.MaxWorkerMemory,
+		MemoryHard:        s.MaxWorkerMemoryHard,
 	}, nil
 }
 
@@ -240,7 +273,7 @@ func (f *front) zygoteSettings() ([]byte, error) {
 		PythonPath:     append([]string{}, s.PythonPath...),
 		Preload:        s.Preload,
 		Threads:        s.Threads,
-		Multiprocess:   s.Workers > 1,
+		Multiprocess:   s.MaxWorkers > 1,
 		Name:           name,
 		ServerSoftware: "gowsgi/" + version,
 		EnvironKeys:    environ.Keys[:],

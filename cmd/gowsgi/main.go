@@ -26,7 +26,15 @@ func main() {
 	os.Exit(reportExit(os.Stderr, run(os.Args[1:])))
 }
 
+// commands are what the first argument may be instead of an application.
+var commands = map[string]func(args []string) error{
+	"reload": runReload,
+}
+
 func run(args []string) error {
+	if len(args) > 0 && commands[args[0]] != nil {
+		return commands[args[0]](args[1:])
+	}
 	settings, err := parseCommandLine(args, os.LookupEnv, os.Stdout, "(embeds Python "+embed.Version+")")
 	if err != nil {
 		return err

@@ -25,6 +25,17 @@ type Settings struct {
 
 	Workers int // processes, 1 to 1024
 	Threads int // threads in each, 1 to 250
+	// MinWorkers and MaxWorkers bound what the load makes of Workers; all three
+	// the same: nothing.
+	MinWorkers, MaxWorkers int
+	WorkerIdleTimeout      time.Duration // a worker not needed for so long goes
+
+	MaxRequests             int           // a worker begins before it is replaced; 0: unlimited
+	MaxRequestsJitter       int           // at most so many more, by chance
+	MaxWorkerLifetime       time.Duration // after which a worker is replaced; 0: unlimited
+	MaxWorkerLifetimeJitter time.Duration // at most so much more, by chance
+	MaxWorkerMemory         int64         // bytes that make a worker be replaced; 0: unlimited
+	MaxWorkerMemoryHard     int64         // bytes that make a worker be killed; 0: unlimited
 
 	Binds   []Bind // at least one
 	Backlog int    // connections the kernel may hold ready, as in listen(2)
@@ -32,7 +43,8 @@ type Settings struct {
 	KeepAlive       time.Duration // idle time of a connection between requests; 0: close after each
 	Timeout         time.Duration // time to work on a request without giving anything; 0: unlimited
 	QueueTimeout    time.Duration // time a request may wait for a worker; 0: unlimited
-	GracefulTimeout time.Duration // time that requests have to finish when stopping
+	GracefulTimeout time.Duration // time that requests have to finish when a worker is to leave
+	StartupTimeout  time.Duration // for a worker to become ready; 0: unlimited
 
 	LimitRequestLine      int   // bytes
 	LimitRequestFields    int   // header fields
@@ -74,6 +86,7 @@ type variable struct {
 const (
 	groupApp    = "Application"
 	groupWork   = "Workers"
+	groupRenew  = "Replacing workers"
 	groupListen = "Listening"
 	groupTimers = "Timers"
 	groupLimits = "Limits"
@@ -110,6 +123,44 @@ var table = []setting{
 		kind: number(func(s *Settings) *int { return &s.Threads }, 1, 250),
 	},
 	{
+		name: "min-workers", group: groupWork, help: "fewest workers that are kept when there is little to do; as many as --workers if not given, 0: the first request starts one",
+		kind: number(func(s *Settings) *int { return &s.MinWorkers }, 0, 1024),
+	},
+	{
+		name: "max-workers", group: groupWork, help: "most workers that are started when requests queue and a processor is free; as many as --workers if not given",
+		kind: number(func(s *Settings) *int { return &s.MaxWorkers }, 1, 1024),
+	},
+	{
+		name: "worker-idle-timeout", group: groupWork, help: "a worker more than was needed for so long goes, down to --min-workers", value: "60", unit: "seconds",
+		kind: duration(func(s *Settings) *time.Duration { return &s.WorkerIdleTimeout }),
+	},
+	{
+		name: "max-requests", group: groupRenew, help: "replace a worker that has served so many requests; 0: never", value: "0",
+		kind: number(func(s *Settings) *int { return &s.MaxRequests }, 0, 1<<30),
+	},
+	{
+		name: "max-requests-jitter", group: groupRenew, help: "at most so many requests more, by chance, so that workers are not replaced all at once", value: "0",
+		kind: number(func(s *Settings) *int { return &s.MaxRequestsJitter }, 0, 1<<30),
+	},
+	{
+		name: "max-worker-lifetime", group: groupRenew, help: "replace a worker that has lived so long; 0: never", value: "0", unit: "seconds",
+		kind: duration(func(s *Settings) *time.Duration { return &s.MaxWorkerLifetime }),
+	},
+	{
+		name: "max-worker-lifetime-jitter", group: groupRenew, help: "at most so much longer, by chance", value: "0", unit: "seconds",
+		kind: duration(func(s *Settings) *time.Duration { return &s.MaxWorkerLifetimeJitter }),
+	},
+	{
+		name: "max-worker-memory", group: groupRenew, value: "0", unit: "bytes",
+		help: "replace a worker that has more memory (PSS, or RSS where that is not told), once its requests are done; 0: never",
+		kind: size(func(s *Settings) *int64 { return &s.MaxWorkerMemory }),
+	},
+	{
+		name: "max-worker-memory-hard", group: groupRenew, value: "0", unit: "bytes",
+		help: "kill a worker that has more memory, with its requests; 0: never",
+		kind: size(func(s *Settings) *int64 { return &s.MaxWorkerMemoryHard }),
+	},
+	{
 		name: "bind", short: "b", group: groupListen, value: "127.0.0.1:8000",
 		help:     "listen here: HOST:PORT, [V6]:PORT, :PORT, unix:PATH or fd://N",
 		kind:     several("ADDRESS", ",", func(s *Settings) *[]Bind { return &s.Binds }, parseBind),
@@ -135,8 +186,12 @@ var table = []setting{
 		kind: duration(func(s *Settings) *time.Duration { return &s.QueueTimeout }),
 	},
 	{
-		name: "graceful-timeout", group: groupTimers, help: "time requests have to finish when stopping", value: "30", unit: "seconds",
+		name: "graceful-timeout", group: groupTimers, help: "time requests have to finish when the server stops or their worker is replaced", value: "30", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.GracefulTimeout }),
+	},
+	{
+		name: "startup-timeout", group: groupTimers, help: "time a worker has to import the application; 0: unlimited", value: "60", unit: "seconds",
+		kind: duration(func(s *Settings) *time.Duration { return &s.StartupTimeout }),
 	},
 	{
 		name: "limit-request-line", group: groupLimits, help: "longest request line", value: "8190", unit: "bytes",
@@ -240,7 +295,46 @@ func resolve(flags map[string][]string, lookup func(string) (string, bool)) (*Se
 	if len(settings.Binds) == 0 {
 		return nil, exitCodef(exitUsage, "%s: no address given", settings.Origins["bind"])
 	}
+	if err := settings.settleWorkers(); err != nil {
+		return nil, exitCodef(exitUsage, "%w", err)
+	}
 	return settings, nil
+}
+
+// settleWorkers makes the three numbers of workers fit each other: what was not
+// given follows from what was.
+func (s *Settings) settleWorkers() error {
+	given := func(name string) bool { return s.Origins[name] != "default" }
+	if !given("min-workers") {
+		s.MinWorkers = s.Workers
+		if given("max-workers") && !given("workers") {
+			s.MinWorkers = min(s.Workers, s.MaxWorkers)
+		}
+	}
+	if !given("max-workers") {
+		s.MaxWorkers = max(s.Workers, s.MinWorkers)
+	}
+	if s.MinWorkers > s.MaxWorkers {
+		return fmt.Errorf("at least %d workers (%s) and at most %d (%s) cannot be kept both",
+			s.MinWorkers, s.origin("min-workers", "workers"), s.MaxWorkers, s.origin("max-workers", "workers"))
+	}
+	if !given("workers") {
+		s.Workers = s.MinWorkers
+	}
+	if s.Workers < s.MinWorkers || s.Workers > s.MaxWorkers {
+		return fmt.Errorf("%s: %d is not between %d (--min-workers) and %d (--max-workers)",
+			s.Origins["workers"], s.Workers, s.MinWorkers, s.MaxWorkers)
+	}
+	return nil
+}
+
+// origin is where the value of a setting comes from, which has taken it over from
+// another if it was not given itself.
+func (s *Settings) origin(name, otherwise string) string {
+	if from := s.Origins[name]; from != "default" {
+		return from
+	}
+	return s.Origins[otherwise]
 }
 
 // store keeps one given text, or each of the values it holds.

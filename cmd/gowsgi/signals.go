@@ -23,7 +23,8 @@ type signals struct{ arrived chan os.Signal }
 func listenForSignals() *signals {
 	s := &signals{arrived: make(chan os.Signal, 8)}
 	signal.Ignore(unix.SIGPIPE)
-	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1)
+	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT,
+		unix.SIGHUP, unix.SIGUSR1, unix.SIGTTIN, unix.SIGTTOU)
 	return s
 }
 
@@ -38,7 +39,7 @@ func (s *signals) during(stopped func()) (end func()) {
 		for {
 			select {
 			case got := <-s.arrived:
-				if got != unix.SIGUSR1 {
+				if asksToStop(got) {
 					stopped()
 				}
 			case <-done:
@@ -52,21 +53,26 @@ func (s *signals) during(stopped func()) (end func()) {
 	}
 }
 
+func asksToStop(s os.Signal) bool {
+	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGQUIT
+}
+
 // watch serves until a signal says stop, or a listener or the pool is lost.
 //
-// SIGTERM (and SIGHUP) lets requests finish, for --graceful-timeout at most;
-// SIGINT and SIGQUIT do not wait for them. A second signal of any of these
-// makes a graceful stop quick, and a quick one immediate.
+// SIGTERM lets requests finish, for --graceful-timeout at most; SIGINT and SIGQUIT
+// do not wait for them. A second signal of any of these makes a graceful stop
+// quick, and a quick one immediate. SIGHUP reloads the application, SIGTTIN and
+// SIGTTOU ask for a worker more or less, SIGUSR1 reopens the logs.
 func (f *front) watch(signals *signals, failed <-chan error) error {
 	for {
 		select {
 		case got := <-signals.arrived:
-			if got == unix.SIGUSR1 {
-				f.reopenLogs()
+			if !asksToStop(got) {
+				f.obey(got)
 				continue
 			}
 			f.log.Info("stopping", "signal", unix.SignalName(got.(unix.Signal)))
-			if got == unix.SIGTERM || got == unix.SIGHUP {
+			if got == unix.SIGTERM {
 				return f.stopGracefully(signals)
 			}
 			return f.stopQuickly(signals)
@@ -78,6 +84,20 @@ func (f *front) watch(signals *signals, failed <-chan error) error {
 		case <-f.pool.Finished():
 			return exitCodef(exitUnexpected, "all worker processes are gone")
 		}
+	}
+}
+
+// obey does what a signal asks for that does not stop the server.
+func (f *front) obey(s os.Signal) {
+	switch s {
+	case unix.SIGHUP:
+		go func() { _ = f.reload() }() // it logs what became of it
+	case unix.SIGUSR1:
+		f.reopenLogs()
+	case unix.SIGTTIN:
+		f.pool.Resize(+1)
+	case unix.SIGTTOU:
+		f.pool.Resize(-1)
 	}
 }
 

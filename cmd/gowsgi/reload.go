@@ -1,0 +1,203 @@
+package main
+
+// Reload: the front's side, and the command that asks for it.
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gowsgi/workers"
+	"gowsgi/wsgi"
+)
+
+// reload brings up new workers with the application's code as it is now, and
+// logs what became of it. On error the old ones serve on. It may be called
+// while another reload is under way, which is then given up.
+func (f *front) reload() error {
+	f.log.Info("reloading", "application", f.settings.App.String())
+	began := time.Now()
+	plan, err := f.plan()
+	if err == nil {
+		err = f.pool.Reload(plan)
+	}
+	var boot *workers.BootError
+	switch {
+	case err == nil:
+		f.log.Info("reloaded: new workers serve, the old ones finish", "after", time.Since(began).Round(time.Millisecond))
+	case errors.Is(err, wsgi.ErrStopped):
+	case errors.Is(err, workers.ErrSuperseded):
+		f.log.Info("reload given up: another one has begun")
+	case errors.As(err, &boot):
+		why := bootReason(boot)
+		f.log.Error("reload failed; the old workers serve on", "reason", why)
+		return exitCodef(bootExit(boot), "%s; the old workers serve on, the error log says more", why)
+	default:
+		f.log.Error("reload failed; the old workers serve on", "error", err)
+	}
+	return err
+}
+
+// bootReason is why new workers cannot serve, as briefly as it can be said.
+func bootReason(boot *workers.BootError) string {
+	switch boot.Code {
+	case exitImport:
+		return "the application cannot be imported"
+	case exitApplication:
+		return "the module is there, but not the application in it"
+	case exitInterpreter:
+		return "Python cannot start"
+	}
+	return boot.Reason
+}
+
+// commandsAddress is where the front with this process id answers commands: an
+// abstract unix socket, which leaves no file behind and needs no permissions on
+// a folder; unix(7).
+func commandsAddress(pid int) *net.UnixAddr {
+	return &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@gowsgi/%d", pid)}
+}
+
+// answerCommands serves `gowsgi reload` until the function it returns is
+// called. A front that cannot be talked to still serves.
+func (f *front) answerCommands() (stop func()) {
+	l, err := net.ListenUnix("unix", commandsAddress(os.Getpid()))
+	if err != nil {
+		f.log.Warn("commands like gowsgi reload will not reach this server; signals do", "error", err)
+		return func() {}
+	}
+	go func() {
+		for {
+			c, err := l.AcceptUnix()
+			if err != nil {
+				return // closed
+			}
+			go f.answerCommand(c)
+		}
+	}()
+	return func() { _ = l.Close() }
+}
+
+// commandPatience bounds how long a client may take to say what it wants, and
+// to take the answer.
+const commandPatience = 5 * time.Second
+
+// answerCommand reads one word and answers with a line: exit code and reason.
+func (f *front) answerCommand(c *net.UnixConn) {
+	defer func() { _ = c.Close() }()
+	peer, err := peerOf(c)
+	if err != nil || peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
+		f.log.Warn("a command was refused: it does not come from root or this server's user", "uid", peer.Uid, "pid", peer.Pid)
+		_, _ = fmt.Fprintf(c, "%d not permitted: ask as root or as the server's user\n", exitUnexpected)
+		return
+	}
+	_ = c.SetDeadline(time.Now().Add(commandPatience)) // fails only when closed
+	word, err := bufio.NewReaderSize(c, 64).ReadString('\n')
+	if err != nil {
+		return
+	}
+	if word = strings.TrimSpace(word); word != "reload" {
+		_, _ = fmt.Fprintf(c, "%d this server does not know the command %q\n", exitUsage, word)
+		return
+	}
+	err = f.reload()
+	_ = c.SetDeadline(time.Now().Add(commandPatience))
+	_, _ = fmt.Fprintf(c, "%d %s\n", exitCode(err), reasonLine(err)) // who asked may have gone
+}
+
+func reasonLine(err error) string {
+	if err == nil {
+		return "reloaded"
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
+// peerOf tells which process has the other end of c.
+func peerOf(c *net.UnixConn) (unix.Ucred, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return unix.Ucred{}, err
+	}
+	var peer *unix.Ucred
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return unix.Ucred{}, err
+	}
+	return *peer, nil
+}
+
+const reloadUsage = "gowsgi reload PID, or gowsgi reload --pid FILE"
+
+// runReload is `gowsgi reload`: it asks a running server to reload, waits until
+// the new workers serve, and ends with the exit code that says whether they do.
+func runReload(args []string) error {
+	pid, err := reloadTarget(args)
+	if err != nil {
+		return err
+	}
+	c, err := net.DialUnix("unix", nil, commandsAddress(pid))
+	if err != nil {
+		return exitCodef(exitUnexpected, "no gowsgi with process id %d answers here: %w", pid, err)
+	}
+	defer func() { _ = c.Close() }()
+	if peer, err := peerOf(c); err != nil || int(peer.Pid) != pid {
+		return exitCodef(exitUnexpected, "process %d answers in the name of %d; not talking to it", peer.Pid, pid)
+	}
+	if _, err := fmt.Fprintln(c, "reload"); err != nil {
+		return exitCodef(exitUnexpected, "ask process %d to reload: %w", pid, err)
+	}
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return exitCodef(exitUnexpected, "process %d ended without an answer: %w", pid, err)
+	}
+	code, reason, _ := strings.Cut(strings.TrimSpace(answer), " ")
+	number, err := strconv.Atoi(code)
+	switch {
+	case err != nil:
+		return exitCodef(exitUnexpected, "process %d answered %q, which is no answer", pid, answer)
+	case number != exitOK:
+		return exitCodef(number, "reload failed: %s", reason)
+	}
+	fmt.Println(reason)
+	return nil
+}
+
+// reloadTarget is the process id that the arguments name, or $GOWSGI_PID's file.
+func reloadTarget(args []string) (int, error) {
+	if len(args) == 0 && os.Getenv("GOWSGI_PID") != "" {
+		args = []string{"--pid", os.Getenv("GOWSGI_PID")}
+	}
+	if len(args) == 1 {
+		if file, ok := strings.CutPrefix(args[0], "--pid="); ok {
+			args = []string{"--pid", file}
+		}
+	}
+	text := ""
+	switch {
+	case len(args) == 1 && args[0] != "" && args[0][0] != '-':
+		text = args[0]
+	case len(args) == 2 && (args[0] == "--pid" || args[0] == "-p"):
+		content, err := os.ReadFile(args[1])
+		if err != nil {
+			return 0, exitCodef(exitFile, "pid file: %w; is the server running?", err)
+		}
+		text = strings.TrimSpace(string(content))
+	default:
+		return 0, exitCodef(exitUsage, "usage: %s", reloadUsage)
+	}
+	pid, err := strconv.Atoi(text)
+	if err != nil || pid < 1 {
+		return 0, exitCodef(exitUsage, "%q is no process id; usage: %s", text, reloadUsage)
+	}
+	return pid, nil
+}

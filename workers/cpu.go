@@ -1,0 +1,74 @@
+package workers
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+)
+
+// cpuMeter tells whether a processor was free since it was asked last.
+type cpuMeter struct {
+	idle, total uint64 // clock ticks since the machine started
+	throttled   uint64 // times this cgroup was held back
+}
+
+// leastIdle: below this share of one processor, one more worker would only take
+// from the others what it gets.
+const leastIdle = 0.2
+
+// free is true where the kernel does not tell, and the first time.
+func (m *cpuMeter) free() bool {
+	before := *m
+	m.throttled = throttledTimes("/sys/fs/cgroup/cpu.stat")
+	processors := m.read("/proc/stat")
+	switch {
+	case processors == 0 || before.total == 0 || m.total == before.total:
+		return true
+	case m.throttled > before.throttled:
+		return false // the container's share is used up, whatever the machine has
+	}
+	idle := float64(m.idle-before.idle) / float64(m.total-before.total)
+	return idle*float64(processors) >= leastIdle
+}
+
+// read takes the counters of all processors together and returns how many there
+// are; proc(5), /proc/stat.
+func (m *cpuMeter) read(path string) (processors int) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(text) {
+		fields := bytes.Fields(line)
+		switch {
+		case len(fields) < 5 || !bytes.HasPrefix(fields[0], []byte("cpu")):
+		case len(fields[0]) > len("cpu"):
+			processors++
+		default:
+			m.total, m.idle = 0, 0
+			for i, f := range fields[1:min(len(fields), 9)] { // guest time is in user time
+				n, _ := strconv.ParseUint(string(f), 10, 64) // 0 if damaged
+				m.total += n
+				if i == 3 || i == 4 { // idle, iowait
+					m.idle += n
+				}
+			}
+		}
+	}
+	return processors
+}
+
+// throttledTimes reads nr_throttled of a cgroup; 0 where there is none.
+func throttledTimes(path string) uint64 {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(text) {
+		if value, ok := bytes.CutPrefix(line, []byte("nr_throttled ")); ok {
+			n, _ := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 64) // 0 if damaged
+			return n
+		}
+	}
+	return 0
+}

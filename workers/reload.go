@@ -1,0 +1,90 @@
+package workers
+
+// How one generation follows another.
+
+import (
+	"errors"
+	"slices"
+
+	"gowsgi/wsgi"
+)
+
+// ErrSuperseded is returned by Reload when a later one has taken its place.
+var ErrSuperseded = errors.New("workers: another reload has begun")
+
+// bringUp starts a generation beside the current one, if there is one. ready is
+// told once when it serves, or why it cannot; what was being brought up before
+// is given up.
+func (s *supervisor) bringUp(plan Plan, ready func(error)) {
+	if s.ending {
+		ready(wsgi.ErrStopped)
+		return
+	}
+	if s.next != nil {
+		s.bringUpFailed(ErrSuperseded)
+	}
+	s.newest++
+	g := &generation{
+		supervisor: s, number: s.newest, plan: plan, first: s.firstWorkers(&plan),
+		workers: make(map[uint32]*worker), ready: ready,
+	}
+	s.next = g
+	if err := g.start(); err != nil {
+		s.bringUpFailed(err)
+	}
+}
+
+// firstWorkers is how many workers a new generation has when it takes over: as
+// many as the load has made of the one before. At least one then, which shows
+// that the new code can be imported.
+func (s *supervisor) firstWorkers(plan *Plan) int {
+	if s.current == nil || !plan.resizable() {
+		return plan.Workers
+	}
+	return max(1, plan.clamp(s.size))
+}
+
+// readyPerhaps hands over to a generation once it is complete.
+func (s *supervisor) readyPerhaps(g *generation) {
+	if s.next != g || !g.complete() {
+		return
+	}
+	before := s.current
+	s.next, s.current = nil, g
+	s.size = g.first
+	for _, w := range g.workers {
+		if w.state == serving {
+			s.pool.dispatcher.join(w)
+		}
+	}
+	if before != nil {
+		s.old = append(s.old, before)
+		before.leave("a new generation serves")
+	}
+	s.scale = scale{}
+	g.ready(nil)
+}
+
+// bringUpFailed gives up what was being brought up. Without a current generation
+// there is nothing to go on with: the pool ends, and says why when all that its
+// processes have written is out.
+func (s *supervisor) bringUpFailed(err error) {
+	g := s.next
+	s.next = nil
+	s.old = append(s.old, g)
+	g.kill()
+	if !g.alive() {
+		s.gone(g)
+	}
+	if s.current == nil && !errors.Is(err, ErrSuperseded) {
+		s.ending = true
+		s.ended = func() { g.ready(err) }
+		return
+	}
+	g.ready(err)
+}
+
+// gone forgets an old generation whose processes have all ended.
+func (s *supervisor) gone(g *generation) {
+	s.old = slices.DeleteFunc(s.old, func(o *generation) bool { return o == g })
+}
