@@ -42,7 +42,10 @@ func (g *generation) start() error {
 		func(r channel.Report) { g.supervisor.posts.post(func() { g.heard(z, r) }) },
 		func(err error) { g.supervisor.posts.post(func() { g.zygoteLost(z, err) }) },
 	)
-	g.bound("the zygote", func() bool { return g.zygote == z && !g.booted }, z.kill)
+	g.bound("the zygote", func() bool { return g.zygote == z && !g.booted }, func() {
+		z.showStacks()
+		g.supervisor.after(stacksPatience, z.kill)
+	})
 	return nil
 }
 

@@ -21,7 +21,7 @@ func (s *supervisor) weigh(g *generation) {
 		return
 	}
 	for _, w := range g.workers {
-		if w.state == serving {
+		if w.state == serving || w.state == leaving {
 			g.weighWorker(w)
 		}
 	}

@@ -98,6 +98,11 @@ func (z *zygote) listen(heard func(channel.Report), ended func(error)) {
 	ended(err)
 }
 
+// showStacks has the zygote write down what its Python threads do.
+func (z *zygote) showStacks() {
+	_ = z.process.Process.Signal(channel.StacksSignal) // it may have ended by itself
+}
+
 func (z *zygote) kill() {
 	_ = z.process.Process.Kill() // it may have ended by itself
 	_ = z.control.Close()
