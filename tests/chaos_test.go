@@ -157,7 +157,8 @@ func (c *chaos) victim() int {
 	panic("not reached")
 }
 
-// suicide asks for an answer whose worker dies on the way.
+// suicide asks for an answer whose worker dies on the way: with POST, which is
+// not tried again.
 func (c *chaos) suicide(n int) {
 	c.T.Helper()
 	way := []string{"exit", "abort", "segv", "kill"}[c.random.IntN(4)]
@@ -166,13 +167,14 @@ func (c *chaos) suicide(n int) {
 	conn := c.Dial()
 	defer conn.Close()
 	target := fmt.Sprintf("/?token=suicide-%d&size=20000&shape=%s&die=%s&when=%s", n, shape, way, when)
-	r := conn.Get(target)
+	conn.Send(head("POST "+target, "Host: chaos", "Content-Length: 0"))
+	r := conn.Read("POST")
 	switch {
 	case r.Status == 502 && r.Broken == nil:
 		// also for half: the worker of another kill may have been this one's
 	case r.Status == 200 && r.Broken != nil && when == "half":
 	default:
-		c.T.Errorf("GET %s = %s with %d bytes, %v; want a 502 or, at half, a broken answer", target, r.Line(), len(r.Body), r.Broken)
+		c.T.Errorf("POST %s = %s with %d bytes, %v; want a 502 or, at half, a broken answer", target, r.Line(), len(r.Body), r.Broken)
 	}
 }
 

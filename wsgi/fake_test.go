@@ -141,13 +141,16 @@ func (x *fakeExchange) Written() int64 { return x.written }
 type fakeCall struct {
 	limit    int
 	beginErr error
+	againErr error // of the second Begin and later ones
 
 	status  string
 	headers []environ.Header
 	known   int64 // what the gateway may declare
 	headErr error // instead of a head
-	blocks  []string
-	bodyErr error // behind the blocks; io.EOF where nil
+	// headErrs come instead of the first heads, before headErr.
+	headErrs []error
+	blocks   []string
+	bodyErr  error // behind the blocks; io.EOF where nil
 	// reads: the application reads the whole body before it answers.
 	reads bool
 	// close is what End says close() complained about.
@@ -171,9 +174,12 @@ func (c *fakeCall) note(what string) {
 }
 
 func (c *fakeCall) Begin(r Request) error {
-	c.note("begin")
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if slices.Contains(c.calls, "begin") {
+		c.beginErr = c.againErr
+	}
+	c.calls = append(c.calls, "begin")
 	c.request = r
 	c.request.Environ = bytes.Clone(r.Environ)
 	c.body = bytes.Clone(r.Body)
@@ -190,6 +196,11 @@ func (c *fakeCall) Head(fields []environ.Header) ([]byte, []environ.Header, int6
 		c.changed.Wait()
 	}
 	c.calls = append(c.calls, "head")
+	if len(c.headErrs) > 0 {
+		err := c.headErrs[0]
+		c.headErrs = c.headErrs[1:]
+		return nil, fields, -1, err
+	}
 	if c.headErr != nil {
 		return nil, fields, -1, c.headErr
 	}
@@ -284,6 +295,7 @@ type scene struct {
 	log      strings.Builder
 	records  []AccessRecord
 	calls    int // that the gateway has asked the backend for
+	retry    bool
 }
 
 // NewCall implements Backend.
@@ -310,7 +322,7 @@ func field(name, value string) environ.Header {
 func (s *scene) play() {
 	s.t.Helper()
 	g := New(Options{
-		Backend: s, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Backend: s, RetryLost: s.retry, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Access: func(r *AccessRecord) { s.records = append(s.records, *r) },
 	})
 	done := make(chan struct{})

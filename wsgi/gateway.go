@@ -42,6 +42,11 @@ type Exchange interface {
 type Options struct {
 	Backend Backend
 	Log     *slog.Logger
+	// RetryLost: a request that was lost with its worker is given to another
+	// one, once, if it is GET or HEAD, its body is here in full, and nothing of
+	// an answer has come. Methods that are idempotent but change something
+	// (RFC 9110 §9.2.2: PUT, DELETE) are not: nobody knows how far they got.
+	RetryLost bool
 	// Access, if not nil, is called once for each exchange, after its answer.
 	// The record and what it points to are lent for the call.
 	Access func(*AccessRecord)
@@ -100,6 +105,7 @@ type run struct {
 	environ  []byte
 	fields   []environ.Header
 	body     []byte // the part of the request body read before the call
+	asked    Request
 	carrier  carrier
 	complete bool // the client has the whole answer, whatever the application still does
 }
@@ -108,7 +114,7 @@ type run struct {
 const keepBody = 64 << 10
 
 func (r *run) release() {
-	r.exchange, r.request = nil, nil
+	r.exchange, r.request, r.asked = nil, nil, Request{}
 	clear(r.fields)
 	r.fields = r.fields[:0]
 	if cap(r.body) > keepBody {
@@ -124,9 +130,8 @@ func (r *run) serve(x Exchange, request *environ.Request) {
 		return
 	}
 	r.environ = environ.Append(r.environ[:0], request)
-	length := request.ContentLength
-	err = r.call.Begin(Request{Environ: r.environ, Body: body, BodyMore: more, BodyLength: length})
-	if err != nil {
+	r.asked = Request{Environ: r.environ, Body: body, BodyMore: more, BodyLength: request.ContentLength}
+	if err = r.call.Begin(r.asked); err != nil {
 		r.refuseBegin(err)
 	} else {
 		r.carrier.start(r, more)
@@ -178,6 +183,14 @@ var retryAfter = environ.Header{Name: []byte("Retry-After"), Value: []byte("1")}
 // answer waits for the application's head and passes its body on.
 func (r *run) answer() {
 	status, fields, known, err := r.call.Head(r.fields[:0])
+	if r.mayRetry(err) {
+		r.end()
+		if err := r.call.Begin(r.asked); err != nil {
+			r.refuseBegin(err)
+			return
+		}
+		status, fields, known, err = r.call.Head(fields[:0])
+	}
 	r.fields = fields
 	if err != nil {
 		r.failed(err)
@@ -195,6 +208,20 @@ func (r *run) answer() {
 		return
 	}
 	r.passBody(head.length)
+}
+
+// mayRetry says that a request whose head failed to come with err may be run a
+// second time, and logs that it is.
+func (r *run) mayRetry(err error) bool {
+	var lost *LostError
+	if err == nil || !errors.As(err, &lost) || !r.gateway.options.RetryLost || r.asked.BodyMore {
+		return false
+	}
+	if method := string(r.request.Method); method != "GET" && method != "HEAD" {
+		return false
+	}
+	r.gateway.options.Log.Warn("request lost with its worker; trying another one", "request", requestLine(r.request), "worker", lost.Worker, "reason", lost.Reason)
+	return true
 }
 
 const internalError = "the application failed to answer this request"

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gowsgi/environ"
 )
@@ -126,6 +127,8 @@ func TestGateway_FailureBeforeTheHeadIsAPage(t *testing.T) {
 		"lost": {&LostError{Worker: 3, Reason: "killed by SIGSEGV"}, "refuse 502",
 			[]string{"lost with its worker", "killed by SIGSEGV", "worker=3"}},
 		"damaged": {errors.New("nonsense"), "refuse 500", []string{"nonsense"}},
+		"timed out": {&TimeoutError{Worker: 4, Elapsed: 31 * time.Second}, "refuse 504",
+			[]string{"timed out", "GET /asked", "worker=4", "elapsed=31s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
@@ -143,16 +146,17 @@ func TestGateway_FailureBeforeTheHeadIsAPage(t *testing.T) {
 // Half an answer must not look like a whole one.
 func TestGateway_FailureAfterTheHeadBreaksTheConnection(t *testing.T) {
 	for name, err := range map[string]error{
-		"raised":  &ApplicationError{Traceback: "late"},
-		"lost":    &LostError{Worker: 1, Reason: "late"},
-		"damaged": errors.New("late"),
+		"raised":    &ApplicationError{Traceback: "it raised"},
+		"lost":      &LostError{Worker: 1, Reason: "late"},
+		"damaged":   errors.New("damaged memory"),
+		"timed out": &TimeoutError{Worker: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			s.call.blocks, s.call.bodyErr = []string{"half"}, err
 			s.play()
 			s.saw("head 200 OK", "write half", "flush", "abort")
-			s.logged("late")
+			s.logged(strings.Fields(name)[0])
 		})
 	}
 }
@@ -205,6 +209,7 @@ func TestGateway_RefusesWhatThePoolDoesNotTake(t *testing.T) {
 		fields []string
 	}{
 		"stopping":  {ErrStopped, "refuse 503", []string{"Retry-After: 1"}},
+		"full":      {ErrQueueFull, "refuse 503", []string{"Retry-After: 1"}},
 		"too large": {ErrTooLarge, "refuse 431", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,8 +40,8 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 	want := &Settings{
 		App:     AppSpec{"wsgi", "application"},
 		Workers: 1, Threads: 1, MinWorkers: 1, MaxWorkers: 1, WorkerIdleTimeout: time.Minute,
-		StartupTimeout: time.Minute,
-		Binds:          []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
+		StartupTimeout: time.Minute, RetryOnCrash: true,
+		Binds: []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
 		KeepAlive: 5 * time.Second, GracefulTimeout: 30 * time.Second,
 		Timeout: 30 * time.Second, QueueTimeout: 30 * time.Second, MaxQueue: 2048,
 		LimitRequestLine: 8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
@@ -53,7 +53,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 }
 
 func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
-	got := parse(t, "-w4 app:make() --threads=8 -b [::1]:0 -b=unix:/run/x.sock --bind :81,fd://5 --backlog 9"+
+	got := parse(t, "-w4 --retry-on-crash=off app:make() --threads=8 -b [::1]:0 -b=unix:/run/x.sock --bind :81,fd://5 --backlog 9"+
 		" --chdir /srv --pythonpath a,b --pythonpath c:d -e A=1,2 --env B= --preload --keep-alive 500ms"+
 		" --min-workers 0 --max-workers 9 --worker-idle-timeout 2m --startup-timeout 3m --max-requests 10 --max-requests-jitter 3"+
 		" --max-worker-lifetime 4m --max-worker-lifetime-jitter 5m --max-worker-memory 1M --max-worker-memory-hard 2M"+

@@ -282,7 +282,7 @@ func (f *front) zygoteSettings() ([]byte, error) {
 
 func (f *front) serverOptions() http1.Options {
 	s := f.settings
-	gateway := wsgi.New(wsgi.Options{Backend: f.pool, Log: f.log, Access: f.accessHook()})
+	gateway := wsgi.New(wsgi.Options{Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook()})
 	return http1.Options{
 		Limits: http1.Limits{
 			RequestLine: s.LimitRequestLine,

@@ -36,6 +36,8 @@ type Settings struct {
 	MaxWorkerLifetimeJitter time.Duration // at most so much more, by chance
 	MaxWorkerMemory         int64         // bytes that make a worker be replaced; 0: unlimited
 	MaxWorkerMemoryHard     int64         // bytes that make a worker be killed; 0: unlimited
+	// RetryOnCrash: run a GET or HEAD again that was lost with its worker.
+	RetryOnCrash bool
 
 	Binds   []Bind // at least one
 	Backlog int    // connections the kernel may hold ready, as in listen(2)
@@ -133,6 +135,11 @@ var table = []setting{
 	{
 		name: "worker-idle-timeout", group: groupWork, help: "a worker more than was needed for so long goes, down to --min-workers", value: "60", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.WorkerIdleTimeout }),
+	},
+	{
+		name: "retry-on-crash", group: groupWork, value: "true",
+		help: "run a GET or HEAD once more on another worker when its own one ended without answering",
+		kind: toggle(func(s *Settings) *bool { return &s.RetryOnCrash }),
 	},
 	{
 		name: "max-requests", group: groupRenew, help: "replace a worker that has served so many requests; 0: never", value: "0",
