@@ -37,7 +37,7 @@ func Append(dst []byte, r *Request) []byte {
 	dst = appendKnown(dst, keyRemoteAddr, r.RemoteAddr)
 	dst = appendKnown(dst, keyRemotePort, r.RemotePort)
 	dst = appendKnown(dst, keyURLScheme, r.Scheme)
-	if r.RequestID != "" {
+	if len(r.RequestID) > 0 {
 		dst = appendKnown(dst, keyRequestID, r.RequestID)
 	}
 	if len(r.Host) > 0 {

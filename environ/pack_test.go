@@ -168,7 +168,7 @@ func TestAppend_KeepsEmptyVariablesApplicationsReadUnasked(t *testing.T) {
 
 func TestAppend_WritesMountPointAndRequestID(t *testing.T) {
 	r := request()
-	r.ScriptName, r.RequestID = "/app", "f00"
+	r.ScriptName, r.RequestID = "/app", []byte("f00")
 	got := pack(t, r)
 	if got["SCRIPT_NAME"] != "/app" || got["gowsgi.request_id"] != "f00" {
 		t.Errorf("SCRIPT_NAME, gowsgi.request_id = %q, %q, want /app, f00", got["SCRIPT_NAME"], got["gowsgi.request_id"])

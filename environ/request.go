@@ -41,6 +41,7 @@ type Request struct {
 	ServerName, ServerPort string
 	// ScriptName is the mount point of the application, decoded; empty at the root.
 	ScriptName string
-	// RequestID identifies the request in logs; not packed when empty.
-	RequestID string
+	// RequestID identifies the request in logs and in its application; not packed when empty. The gateway
+	// makes one for a request that comes without.
+	RequestID []byte
 }

@@ -86,9 +86,10 @@ func (d *dispatcher) casualtyLocked(s *seat, now time.Time) casualty {
 			began = d.watched.at
 		}
 	}
+	line, id := nameOf(packed)
 	return casualty{
-		request: requestLine(packed),
-		id:      requestID(packed),
+		request: line,
+		id:      id,
 		elapsed: max(now.Sub(began), 0).Round(time.Millisecond),
 	}
 }

@@ -118,7 +118,8 @@ func (p *Pool) Resize(by int) {
 
 // complain logs what is wrong with a call that nobody waits for any more.
 func (p *Pool) complain(packed []byte, what, traceback string) {
-	attrs := []any{"request", requestLine(packed)}
+	line, id := nameOf(packed)
+	attrs := []any{"request", line, "id", id}
 	if traceback != "" {
 		attrs = append(attrs, "traceback", traceback)
 	}
@@ -136,33 +137,25 @@ func (p *Pool) overloaded(full, late int) {
 	}
 }
 
-// requestLine names a request by its packed environ, as far as that is whole:
-// it lies in memory that the worker can write to.
-func requestLine(packed []byte) string {
+// nameOf names a request by its packed environ, as far as that is whole: it
+// lies in memory that the worker can write to.
+func nameOf(packed []byte) (line, id string) {
+	var method, uri string
 	vars, err := environ.Unpack(packed)
 	if err != nil {
-		return "unknown"
+		return "unknown", "unknown"
 	}
-	return valueOf(vars, "REQUEST_METHOD") + " " + valueOf(vars, "REQUEST_URI")
-}
-
-// requestID returns the id in a packed environ, as far as that is whole; empty
-// if there is none.
-func requestID(packed []byte) string {
-	vars, err := environ.Unpack(packed)
-	if err != nil {
-		return ""
-	}
-	return valueOf(vars, "gowsgi.request_id")
-}
-
-func valueOf(vars []environ.Var, key string) string {
 	for _, v := range vars {
-		if v.Key == key {
-			return v.Value
+		switch v.Key {
+		case "REQUEST_METHOD":
+			method = v.Value
+		case "REQUEST_URI":
+			uri = v.Value
+		case "gowsgi.request_id":
+			id = v.Value
 		}
 	}
-	return ""
+	return method + " " + uri, id
 }
 
 // NewCall implements wsgi.Backend.

@@ -56,7 +56,7 @@ func none[T any](t *testing.T, told <-chan T, what string) {
 func packed(target string) []byte {
 	return environ.Append(nil, &environ.Request{
 		Method: []byte("POST"), Target: []byte(target), Path: []byte(target), Proto: []byte("HTTP/1.1"),
-		RequestID: "0123456789abcdef", ContentLength: -1,
+		RequestID: []byte("0123456789abcdef"), ContentLength: -1,
 	})
 }
 

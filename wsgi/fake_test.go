@@ -294,7 +294,8 @@ type scene struct {
 	call     fakeCall
 	log      strings.Builder
 	records  []AccessRecord
-	calls    int // that the gateway has asked the backend for
+	id       string // of the request, as the access log was told
+	calls    int    // that the gateway has asked the backend for
 	retry    bool
 }
 
@@ -323,7 +324,9 @@ func (s *scene) play() {
 	s.t.Helper()
 	g := New(Options{
 		Backend: s, RetryLost: s.retry, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Access: func(r *AccessRecord) { s.records = append(s.records, *r) },
+		Access: func(r *AccessRecord) {
+			s.records, s.id = append(s.records, *r), string(r.Request.RequestID)
+		},
 	})
 	done := make(chan struct{})
 	go func() { g.Serve(&s.exchange, &s.request); close(done) }()
@@ -332,11 +335,22 @@ func (s *scene) play() {
 	case <-time.After(patience):
 		s.t.Fatal("Serve() does not return")
 	}
+	s.named()
 	if !s.exchange.ended {
 		s.t.Errorf("Serve() left the exchange neither finished nor aborted: %q", s.exchange.said)
 	}
 	if len(s.records) != 1 || s.records[0].Status != s.exchange.status || s.records[0].Written != s.exchange.written || s.records[0].Request != &s.request {
 		s.t.Errorf("access records = %+v, want one with status %d and %d bytes", s.records, s.exchange.status, s.exchange.written)
+	}
+}
+
+// named checks that each record in the log has the request's id.
+func (s *scene) named() {
+	s.t.Helper()
+	for line := range strings.Lines(s.log.String()) {
+		if !strings.Contains(line, " id="+s.id+" ") {
+			s.t.Errorf("log record %q, want id=%s in it", line, s.id)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ type Options struct {
 
 // AccessRecord is what an access log may tell of one exchange.
 type AccessRecord struct {
-	Request  *environ.Request
+	Request  *environ.Request // its RequestID among the rest
 	Status   int
 	Written  int64 // bytes of the body
 	Started  time.Time
@@ -64,24 +64,31 @@ type AccessRecord struct {
 // Gateway serves exchanges; it may be used by any number of goroutines.
 type Gateway struct {
 	options Options
+	ids     requestIDs
 	runs    sync.Pool // of *run
 }
 
 // New returns a Gateway in front of o.Backend.
 func New(o Options) *Gateway {
 	g := &Gateway{options: o}
+	g.ids.start()
 	g.runs.New = func() any { return &run{gateway: g, call: o.Backend.NewCall()} }
 	return g
 }
 
 // Serve runs the application for x, whose request is r, and answers. When it
 // returns, x is finished or aborted. r.ContentLength is set if the length of a
-// chunked body has become known.
+// chunked body has become known; r.RequestID is set for the duration of the
+// call, if it was empty.
 func (g *Gateway) Serve(x Exchange, r *environ.Request) {
 	one := g.runs.Get().(*run)
 	var started time.Time
 	if g.options.Access != nil {
 		started = time.Now()
+	}
+	nameless := len(r.RequestID) == 0
+	if nameless {
+		r.RequestID = g.ids.next(&one.ownID)
 	}
 	one.serve(x, r)
 	if g.options.Access != nil {
@@ -89,6 +96,9 @@ func (g *Gateway) Serve(x Exchange, r *environ.Request) {
 			Request: r, Status: x.Status(), Written: x.Written(),
 			Started: started, Duration: time.Since(started),
 		})
+	}
+	if nameless {
+		r.RequestID = nil // its bytes are the next request's
 	}
 	one.release()
 	g.runs.Put(one)
@@ -107,7 +117,8 @@ type run struct {
 	body     []byte // the part of the request body read before the call
 	asked    Request
 	carrier  carrier
-	complete bool // the client has the whole answer, whatever the application still does
+	ownID    [requestIDLength]byte // room for the id of a request without one
+	complete bool                  // the client has the whole answer, whatever the application still does
 }
 
 // keepBody is the largest body buffer a run keeps for its next exchange.
@@ -220,7 +231,7 @@ func (r *run) mayRetry(err error) bool {
 	if method := string(r.request.Method); method != "GET" && method != "HEAD" {
 		return false
 	}
-	r.gateway.options.Log.Warn("request lost with its worker; trying another one", "request", requestLine(r.request), "worker", lost.Worker, "reason", lost.Reason)
+	r.gateway.options.Log.Warn("request lost with its worker; trying another one", "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
 	return true
 }
 
@@ -268,7 +279,7 @@ func (r *run) bodyEnded(err error) {
 		return
 	}
 	if err := r.exchange.Finish(); err != nil && !r.carrier.failed() {
-		r.gateway.options.Log.Warn("an answer could not be completed", "request", requestLine(r.request), "error", err)
+		r.gateway.options.Log.Warn("an answer could not be completed", "request", requestLine(r.request), "id", r.id(), "error", err)
 	}
 }
 
@@ -277,7 +288,7 @@ func (r *run) bodyEnded(err error) {
 func (r *run) cut(last []byte, length int64) {
 	_, _ = r.exchange.Write(last) // Finish tells if the client has gone
 	r.gateway.options.Log.Error(CutOff,
-		"request", requestLine(r.request), "content_length", length)
+		"request", requestLine(r.request), "id", r.id(), "content_length", length)
 	_ = r.exchange.Finish()
 	r.call.Abort()
 }
@@ -285,7 +296,7 @@ func (r *run) cut(last []byte, length int64) {
 // clientGone stops the application: nobody reads on. Not an error of anyone's
 // here, so it is told to those who ask for it only.
 func (r *run) clientGone(err error) {
-	r.gateway.options.Log.Debug("the client went away", "request", requestLine(r.request), "error", err)
+	r.gateway.options.Log.Debug("the client went away", "request", requestLine(r.request), "id", r.id(), "error", err)
 	r.call.Abort()
 	r.exchange.Abort()
 }
@@ -311,14 +322,14 @@ func (r *run) failed(err error) {
 		r.logFailure("the application failed", application.Traceback)
 	case errors.As(err, &lost):
 		code, why = 502, "the worker process ended while it ran this request"
-		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "worker", lost.Worker, "reason", lost.Reason)
+		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
 	case errors.As(err, &late):
 		code, why = 504, "the application did not answer this request in time"
-		r.gateway.options.Log.Error("request timed out", "request", requestLine(r.request), "worker", late.Worker, "elapsed", late.Elapsed)
+		r.gateway.options.Log.Error("request timed out", "request", requestLine(r.request), "id", r.id(), "worker", late.Worker, "elapsed", late.Elapsed)
 	case errors.Is(err, ErrQueuedTooLong): // logged by the backend, all together
 		code, why, fields = 503, overloaded, []environ.Header{retryAfter}
 	default:
-		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "error", err)
+		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "id", r.id(), "error", err)
 	}
 	if sent {
 		r.exchange.Abort()
@@ -338,8 +349,11 @@ func (r *run) refuseBody(err error) {
 }
 
 func (r *run) logFailure(what, traceback string) {
-	r.gateway.options.Log.Error(what, "request", requestLine(r.request), "traceback", traceback)
+	r.gateway.options.Log.Error(what, "request", requestLine(r.request), "id", r.id(), "traceback", traceback)
 }
+
+// id is the request's id for the log.
+func (r *run) id() string { return string(r.request.RequestID) }
 
 func requestLine(r *environ.Request) string {
 	return string(r.Method) + " " + string(r.Target)

@@ -2,6 +2,7 @@ package wsgi
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,29 @@ func TestGateway_PassesTheAnswerOn(t *testing.T) {
 		t.Errorf("the call began with %v, %v, want the request's environ", vars, err)
 	}
 	s.logged()
+}
+
+func TestGateway_NamesEachRequest(t *testing.T) {
+	for name, c := range map[string]struct{ carried, want string }{
+		"that comes without an id": {"", "^[0-9a-f]{16}$"},
+		"that carries one":         {"asked-for", "^asked-for$"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			s.request.RequestID = []byte(c.carried)
+			s.play()
+			if !regexp.MustCompile(c.want).MatchString(s.id) {
+				t.Errorf("the access record's id = %q, want %s", s.id, c.want)
+			}
+			vars, err := environ.Unpack(s.call.request.Environ)
+			if err != nil || !slices.Contains(vars, environ.Var{Key: "gowsgi.request_id", Value: s.id}) {
+				t.Errorf("the call began with %v, %v, want id %q among it", vars, err, s.id)
+			}
+			if got := string(s.request.RequestID); got != c.carried {
+				t.Errorf("the request is left with id %q, want %q as it came", got, c.carried)
+			}
+		})
+	}
 }
 
 func TestGateway_SendsEachBlockBeforeTheNext(t *testing.T) {

@@ -101,7 +101,7 @@ func (e *ends) tell(r *environ.Request) {
 	r.Scheme = "http"
 	r.RemoteAddr, r.RemotePort = e.remoteAddr, e.remotePort
 	r.ServerName, r.ServerPort = e.serverName, e.serverPort
-	r.ScriptName, r.RequestID = "", ""
+	r.ScriptName, r.RequestID = "", nil
 }
 
 // splitAddr gives address and port of a TCP address, nothing of any other.

@@ -278,7 +278,7 @@ func TestServer_WhatAHandlerChangesInARequestDoesNotReachTheNext(t *testing.T) {
 		got <- environ.Request{Scheme: r.Scheme, RemoteAddr: r.RemoteAddr, RemotePort: r.RemotePort, ServerName: r.ServerName,
 			ServerPort: r.ServerPort, ScriptName: r.ScriptName, RequestID: r.RequestID, ContentLength: r.ContentLength}
 		*r = environ.Request{Scheme: "https", RemoteAddr: "x", RemotePort: "x", ServerName: "x", ServerPort: "x",
-			ScriptName: "x", RequestID: "x", ContentLength: 9, Chunked: true, Headers: r.Headers}
+			ScriptName: "x", RequestID: []byte("x"), ContentLength: 9, Chunked: true, Headers: r.Headers}
 		_ = reply(x, "ok")
 	})})
 	c := dial(t, addr)
