@@ -27,6 +27,7 @@ enum gw_why {
     GW_WHY_REQUEST = 1, /* a request has run out of time */
     GW_WHY_START = 2,   /* the start takes too long */
     GW_WHY_LEAVE = 3,   /* the end takes too long */
+    GW_WHY_AFTER = 4,   /* after_response has run out of time */
 };
 
 struct gw_order {

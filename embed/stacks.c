@@ -3,7 +3,12 @@
  *
  * CPython's faulthandler can write them without the GIL; host.py registers it
  * for GW_STACKS_SIGNAL. What is here puts a line before them that says whose
- * they are and why. Nothing here needs the GIL or touches a Python object.
+ * they are and why, and keeps the worker safe. Nothing here needs the GIL or
+ * touches a Python object.
+ *
+ * Reading the frames of threads that run meanwhile crashes now and then. So a
+ * copy of the process reads them, in which nothing runs: if that was taken in
+ * a bad moment it crashes alone, and another one is taken.
  */
 #include "gowsgi.h"
 
@@ -11,10 +16,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control.h"
+
+#define ATTEMPTS 5       /* copies taken before giving up */
+#define COPY_SECONDS 10u /* a copy that takes longer is caught in nonsense */
 
 /* faulthandler's handler; NULL until host.py has registered it. */
 static void (*dump)(int);
@@ -35,8 +47,74 @@ reason(const siginfo_t *info)
         return ", because its start takes too long:\n";
     case GW_WHY_LEAVE:
         return ", because its end takes too long:\n";
+    case GW_WHY_AFTER:
+        return ", because after_response has run out of time:\n";
     default:
         return ", as asked by signal:\n";
+    }
+}
+
+/* In the copy: write the stacks and end; if it goes wrong, end silently. */
+static _Noreturn void
+dump_and_exit(int number)
+{
+    static const int deadly[] = {SIGSEGV, SIGBUS, SIGABRT,
+                                 SIGILL,  SIGFPE, SIGALRM};
+
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+        signal(deadly[i], SIG_DFL);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no core file */
+    alarm(COPY_SECONDS);
+    dump(number);
+    _exit(0);
+}
+
+/*
+ * Take a copy of this process and let it write the stacks. Without a signal at
+ * its end (clone(2)), so that the application never hears of it. Returns 1
+ * when it succeeded, 0 when it was taken in a bad moment, -1 when the kernel
+ * has no room for it.
+ */
+static int
+dump_from_copy(int number)
+{
+    /* fork() would take locks that the interrupted code may hold */
+    pid_t copy = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0), got;
+    int status;
+
+    if (copy == 0)
+        dump_and_exit(number);
+    if (copy < 0)
+        return -1;
+    do
+        got = waitpid(copy, &status, __WALL);
+    while (got < 0 && errno == EINTR);
+    return got == copy && WIFEXITED(status);
+}
+
+static void
+say(const char *text)
+{
+    if (write(STDERR_FILENO, text, strlen(text)) < 0)
+        return; /* nobody is left to tell */
+}
+
+/* Write the stacks, from as many copies as it takes. */
+static void
+dump_safely(int number)
+{
+    const struct timespec moment = {0, 1000000};
+
+    for (int left = ATTEMPTS; left > 0; left--) {
+        int done = dump_from_copy(number);
+        if (done > 0)
+            return;
+        if (done < 0) {
+            say("gowsgi: no room for a process that could write them\n");
+            return;
+        }
+        say("gowsgi: they could not be read to the end\n");
+        nanosleep(&moment, NULL);
     }
 }
 
@@ -47,10 +125,9 @@ write_stacks(int number, siginfo_t *info, void *Py_UNUSED(context))
     struct iovec line[2] = {{whose, whose_length}, {(void *)why, strlen(why)}};
     int error = errno;
 
-    if (dump == NULL)
-        return; /* CPython is not up: there are no stacks yet */
-    if (writev(STDERR_FILENO, line, 2) >= 0)
-        dump(number);
+    /* without a handler CPython is not up: there are no stacks yet */
+    if (dump != NULL && writev(STDERR_FILENO, line, 2) >= 0)
+        dump_safely(number);
     errno = error;
 }
 

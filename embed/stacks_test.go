@@ -99,6 +99,48 @@ def sleeps():
 	pool.Kill()
 }
 
+// Reading the frames of threads that run can go wrong; the worker is not to
+// notice.
+func TestStacks_DoNotHarmAWorkerThatRuns(t *testing.T) {
+	pool, said := startHeard(t, `
+import os, sys, threading
+def deep(n):
+    return n and 1 + sum(deep(m) for m in range(n))
+def churn():
+    while True:
+        deep(8)
+def application(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/churn":
+        for _ in range(3):
+            threading.Thread(target=churn, daemon=True).start()
+    return [str(os.getpid()).encode()]
+`, nil)
+	_, pid, err := get(t, pool, "/churn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 50; n++ {
+		if err := unix.Kill(pool.PIDs()[0], channel.StacksSignal); err != nil {
+			t.Fatal(err)
+		}
+		late := time.After(patience)
+		for strings.Count(said.String(), "as asked by signal") < n {
+			select {
+			case <-said.news:
+			case <-late:
+				t.Fatalf("the worker said %q, want %d dumps", said, n)
+			}
+		}
+	}
+	if _, body, err := get(t, pool, "/"); body != pid || err != nil {
+		t.Errorf("after the dumps worker %q answers, %v, want %q as before", body, err, pid)
+	}
+	if !strings.Contains(said.String(), " in churn") {
+		t.Errorf("the worker said %q, want churn in it", said)
+	}
+}
+
 // The reason is the front's and passes through the zygote; a worker that still
 // imports can be asked, too.
 func TestStacks_SayWhyTheFrontAsked(t *testing.T) {

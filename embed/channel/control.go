@@ -36,6 +36,7 @@ const (
 	WhyRequest Why = 1 // a request has run out of time
 	WhyStart   Why = 2 // the start takes too long
 	WhyLeave   Why = 3 // the end takes too long
+	WhyAfter   Why = 4 // functions given to after_response have run out of time
 )
 
 // ReportKind says what a Report tells.
