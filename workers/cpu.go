@@ -2,8 +2,10 @@ package workers
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strconv"
+	"time"
 )
 
 // cpuMeter tells whether a processor was free since it was asked last.
@@ -29,6 +31,58 @@ func (m *cpuMeter) free() bool {
 	}
 	idle := float64(m.idle-before.idle) / float64(m.total-before.total)
 	return idle*float64(processors) >= leastIdle
+}
+
+// workMeter tells how much of their time processes have worked since it was
+// asked last.
+type workMeter struct {
+	ticks map[int]uint64 // processor time by process id, in clock ticks
+	at    time.Time
+}
+
+// ticksPerSecond is what /proc counts processor time in; sysconf(3), _SC_CLK_TCK.
+// It is the same on every Linux that Go runs on.
+const ticksPerSecond = 100
+
+// share is the part of a processor that the processes have used, on average;
+// those that the meter has not seen before do not count, and 1 is what it says
+// of none.
+func (m *workMeter) share(pids []int, now time.Time) float64 {
+	ticks := make(map[int]uint64, len(pids))
+	used, known := uint64(0), 0
+	for _, pid := range pids {
+		n, ok := processorTicks(pid)
+		if !ok {
+			continue
+		}
+		ticks[pid] = n
+		if before, ok := m.ticks[pid]; ok {
+			known++
+			used += n - before
+		}
+	}
+	elapsed := now.Sub(m.at).Seconds() * ticksPerSecond
+	m.ticks, m.at = ticks, now
+	if known == 0 || elapsed <= 0 {
+		return 1
+	}
+	return float64(used) / (elapsed * float64(known))
+}
+
+// processorTicks is the user and system time of a process; proc(5),
+// /proc/pid/stat, fields 14 and 15. The name before them may hold anything.
+func processorTicks(pid int) (uint64, bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) < 13 {
+		return 0, false
+	}
+	user, err1 := strconv.ParseUint(string(fields[11]), 10, 64)
+	system, err2 := strconv.ParseUint(string(fields[12]), 10, 64)
+	return user + system, err1 == nil && err2 == nil
 }
 
 // read takes the counters of all processors together and returns how many there

@@ -78,3 +78,24 @@ func TestMemory_OfThisProcess(t *testing.T) {
 		t.Errorf("proportionalOf(nobody, 77) = %d, want 77", got)
 	}
 }
+
+func TestWorkMeter_TellsWhatPartOfTheTimeWasWorked(t *testing.T) {
+	var m workMeter
+	self, began := []int{os.Getpid()}, time.Now()
+	if got := m.share(self, began); got != 1 {
+		t.Errorf("share() at first = %v, want 1", got)
+	}
+	for ticks, _ := processorTicks(self[0]); ; {
+		if now, ok := processorTicks(self[0]); !ok || now >= ticks+5 {
+			break
+		}
+	}
+	// Twenty ticks later by the clock given: five of them worked, or some more by
+	// the runtime's other threads.
+	if got := m.share(self, began.Add(200*time.Millisecond)); got < 5.0/20 || got > 1.5 {
+		t.Errorf("share() after 5 ticks of 20 = %v, want a quarter at least", got)
+	}
+	if got := m.share([]int{-1}, began.Add(time.Second)); got != 1 {
+		t.Errorf("share(nobody) = %v, want 1", got)
+	}
+}

@@ -7,12 +7,12 @@ import (
 )
 
 // scale decides how many workers there should be, from what it sees at each
-// look. It grows at once when requests queue and a processor is free to run
-// them, and shrinks only by what was not needed for all of the idle timeout:
+// look. It grows at once when requests wait and one more worker would help, and shrinks only by what was not needed for all of the idle timeout:
 // so it cannot flap.
 type scale struct {
 	needed []time.Time // [n]: when more than n workers were needed last
 	cpu    cpuMeter
+	work   workMeter
 }
 
 // pressing: a request that waits so long for a thread is more than part of a
@@ -25,7 +25,9 @@ func (s *supervisor) resizeByLoad(g *generation) {
 		return
 	}
 	starting := g.count(func(w *worker) bool { return w.state == forking || w.state == booting })
-	size, why := s.scale.judge(time.Now(), s.size, starting, s.scale.cpu.free(), &g.plan, s.pool.dispatcher.load())
+	now := time.Now()
+	free := s.scale.mayGrow(s.pids(), now)
+	size, why := s.scale.judge(now, s.size, starting, free, &g.plan, s.pool.dispatcher.load())
 	s.setSize(g, size, why, slog.LevelDebug)
 }
 
@@ -37,8 +39,19 @@ func (s *supervisor) starved() {
 	}
 }
 
+// mostlyWaiting: workers that use less than this part of a processor each wait
+// for something else, and so would more of them.
+const mostlyWaiting = 0.5
+
+// mayGrow says that one more worker would help: a processor is free, or the
+// workers there are do not use the ones they have.
+func (s *scale) mayGrow(pids []int, now time.Time) bool {
+	waiting := s.work.share(pids, now) < mostlyWaiting
+	return s.cpu.free() || waiting
+}
+
 // judge returns the size to have from now on, and why. starting workers are part
-// of size already; free says that a processor is.
+// of size already; free is what mayGrow says.
 func (s *scale) judge(now time.Time, size, starting int, free bool, plan *Plan, l load) (int, string) {
 	s.needs(now, (l.peak+plan.Sizes.Threads-1)/plan.Sizes.Threads)
 	switch {
