@@ -110,7 +110,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	  done; done
 
 bench: build need-bench ## gowsgi beside Debian's WSGI servers, interleaved
-	@/usr/bin/python3 tests/bench
+	@/usr/bin/python3 tests/bench/bench.py
 
 clean: ## remove what was built
 	@rm -rf bin build

@@ -123,6 +123,7 @@ class Bench:
                 callable=work.app.callable,
                 workers=work.workers,
                 preload=work.preload,
+                queue=work.queue,
                 port=free_port(),
                 scratch=own,
             )
@@ -143,7 +144,8 @@ def parse():
         + "\n".join(f"  {work.name:10} {work.title}" for work in works.WORKS)
         + f"\n\nservers: {', '.join(works.EVERY)}\n"
         + "gthread is gunicorn with 4 threads a worker; memory and replace take only\n"
-        + f"servers that fork after loading: {', '.join(works.FORKING)}.\n\n"
+        + f"servers that fork after loading: {', '.join(works.FORKING)};\n"
+        + f"overload takes those that refuse: {', '.join(works.LIMITING)}.\n\n"
         + "exit status: 0 all measured (targets met or not), 1 a server failed, "
         + "2 wrong options",
         formatter_class=argparse.RawDescriptionHelpFormatter,

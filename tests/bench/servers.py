@@ -29,6 +29,7 @@ class Launch:
     callable: str
     workers: int
     preload: bool
+    queue: int  # requests that may wait, 0: the server's default
     port: int
     scratch: str  # a directory of this one server, for its own files
 
@@ -101,6 +102,8 @@ def _gowsgi(program, launch):
     argv = [program, "-w", str(launch.workers), "-b", launch.bind]
     if launch.preload:
         argv.append("--preload")
+    if launch.queue:
+        argv += ["--max-queue", str(launch.queue)]
     return [*argv, "--chdir", launch.folder, launch.spec]
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import client
+import crowd
 
 MIB = 1 << 20
 HERE = Path(__file__).resolve().parent
@@ -25,11 +26,15 @@ GIB = 1 << 30
 SETTLED_SECONDS = 3.0
 
 EVERY = ("gowsgi", "uwsgi", "gunicorn", "gthread", "waitress", "mod_wsgi")
+LIMITING = ("gowsgi",)  # that can refuse what they cannot serve
 FORKING = ("gowsgi", "uwsgi", "gunicorn")
 
 # key: (title, format), in the order of the tables.
 COLUMNS = {
     "req_s": ("req/s", "{:,.0f}"),
+    "kept": ("of the most", "{:.2f}"),
+    "most_s": ("most req/s", "{:,.0f}"),
+    "refused_s": ("refused/s", "{:,.0f}"),
     "mib_s": ("MiB/s", "{:,.0f}"),
     "ready_ms": ("ready ms", "{:.1f}"),
     "p99_ms": ("p99 ms", "{:.2f}"),
@@ -61,6 +66,7 @@ HELLO = App(PYAPPS, "hello", "application", "/", b"Hello, World!\n")
 FLASK = App(PYAPPS, "flask_app", "app", "/hello", b"Hello, World!\n")
 DJANGO = App(PYAPPS / "django_site", "mysite.wsgi", "application", "/notes/", b"<html")
 PID = App(HERE / "apps", "django_pid", "application", "/notes/", b"<html")
+WAITING = App(HERE / "apps", "waiting", "application", "/", b"waited\n")
 TRANSFER = App(HERE / "apps", "transfer", "application", "/?size=3", b"\0\0\0")
 
 
@@ -88,6 +94,7 @@ class Work:
     main: str  # the key by which servers are compared
     workers: int = 1
     preload: bool = False
+    queue: int = 0  # requests that may wait for a worker; 0: the server's default
     servers: tuple = EVERY
     targets: tuple = field(default=())
 
@@ -223,6 +230,42 @@ class Replacement(Work):
         return int(body) if status == 200 and body.isdigit() else None
 
 
+@dataclass(frozen=True)
+class Overload(Work):
+    """Good answers at times the load a server can bear, of the most it gives.
+
+    The two loads take turns within a sample, so that whatever else disturbs
+    the machine disturbs both.
+    """
+
+    times: int = 3
+    turns: int = 2
+    connections: int = 16
+
+    def measure(self, server, seconds):
+        most, much = [], []
+        for _ in range(self.turns):
+            each = seconds / self.turns / 2
+            most.append(
+                crowd.patient(server.port, self.app.path, self.connections, each)
+            )
+            rate = self.times * most[-1].rate
+            much.append(crowd.impatient(server.port, self.app.path, rate, each))
+        best = sum(tally.rate for tally in most) / self.turns
+        if best == 0:
+            raise MeasureError("no answer at all without overload")
+        good = sum(tally.rate for tally in much) / self.turns
+        refused = sum(tally.refused for tally in much)
+        return {
+            "req_s": good,
+            "kept": good / best,
+            "most_s": best,
+            "refused_s": refused / sum(tally.seconds for tally in much),
+            "p99_ms": max(tally.p99() for tally in much) * 1000,
+            "errors": sum(tally.failed for tally in most + much),
+        }
+
+
 def run_wrk(server, path, connections, seconds):
     """Run wrk and return what report.lua says; raise MeasureError on non-2xx."""
     # A second wrk thread only where there are cores to spare: on few it takes
@@ -296,6 +339,16 @@ WORKS = (
         "req_s",
         workers=2,
         targets=(_ratio("req_s", "uwsgi", 1.0),),
+    ),
+    Overload(
+        "overload",
+        "three times as many requests as 4 workers can answer",
+        WAITING,
+        "req_s",
+        workers=4,
+        queue=100,
+        servers=LIMITING,
+        targets=(Target("kept", 0.9),),
     ),
     Transfer(
         "down",
