@@ -77,6 +77,7 @@ exchange_open(struct gw_exchange *exchange, uint32_t index, uint64_t word)
     exchange->writing = 0;
     exchange->written = 0;
     exchange->items = -1;
+    exchange->after = NULL;
 }
 
 /* The READY slot with the oldest ticket, or -1. */
@@ -200,6 +201,27 @@ gw_slot_tell(struct gw_exchange *exchange, uint32_t waits)
         __atomic_and_fetch(&slot->waits, ~waits, __ATOMIC_SEQ_CST);
         gw_bell_ring(exchange->index);
     }
+}
+
+/*
+ * gw_slot_answered: the answer is complete, but there is more to run once the
+ * client has it. The fault area holds what the front is to be told now; more
+ * may be added before gw_slot_finish.
+ */
+void
+gw_slot_answered(struct gw_exchange *exchange, uint32_t outcome)
+{
+    exchange->slot->outcome = outcome;
+    __atomic_store_n(&exchange->slot->answered, 1, __ATOMIC_SEQ_CST);
+    gw_slot_tell(exchange, GW_WAIT_REPLY | GW_WAIT_ROOM);
+}
+
+/* gw_slot_sent: whether the client has the whole answer, or has gone. */
+int
+gw_slot_sent(struct gw_exchange *exchange)
+{
+    return __atomic_load_n(&exchange->slot->sent, __ATOMIC_SEQ_CST) ||
+           gw_slot_aborted(exchange);
 }
 
 /*

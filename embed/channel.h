@@ -33,6 +33,12 @@
  *   RUNNING, ANSWERING -> ABORTED  front  nobody wants the rest
  *   RUNNING, ANSWERING, ABORTED -> DONE  worker  close() has been called
  *   DONE -> FREE               front   everything is read
+ *
+ * Before DONE, a worker that has functions to run after the response says so:
+ * `answered` is set once close() has been called and nothing follows. The
+ * front answers with `sent` when the client has everything or is gone (ABORTED
+ * says the latter, too); only then the functions run. The front need not wait
+ * for DONE, but the slot and its thread stay taken until then.
  */
 enum gw_state {
     GW_FREE = 0,
@@ -43,7 +49,7 @@ enum gw_state {
     GW_DONE = 5,
 };
 
-/* How an exchange ended; valid once the state is DONE. */
+/* How an exchange ended; valid once the state is DONE or `answered` is set. */
 enum gw_outcome {
     GW_COMPLETE = 0, /* the iterable was exhausted and closed */
     GW_RAISED = 1,   /* the application failed; the fault area says how */
@@ -111,7 +117,8 @@ struct gw_slot {
     uint64_t reply_consumed;
     int64_t body_length; /* declared length, -1 when not known */
     uint32_t alone;      /* 1: the front has no other request just now */
-    uint8_t pad0[28];
+    uint32_t sent;       /* 1: the client has the whole answer, or is gone */
+    uint8_t pad0[24];
 
     /* written by the worker */
     uint64_t body_consumed;
@@ -121,7 +128,8 @@ struct gw_slot {
     uint32_t outcome;     /* enum gw_outcome */
     uint32_t fault_length;
     uint32_t body_wanted; /* 1 once the application waits for more body */
-    uint8_t pad1[24];
+    uint32_t answered;    /* 1: outcome and fault are valid before DONE */
+    uint8_t pad1[20];
 
     /* who sleeps, and the futex the front wakes this slot's threads with */
     uint32_t waits; /* GW_WAIT_*: set by the front, cleared by the worker */

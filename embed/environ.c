@@ -24,6 +24,7 @@
 
 static struct gw_key *keys;
 static uint32_t key_count;
+static uint32_t request_id_key; /* the number of "gowsgi.request_id" */
 
 /*
  * gw_environ_keys: learn the well-known keys; number i+1 is names[i].
@@ -54,6 +55,8 @@ gw_environ_keys(PyObject *names)
         Py_INCREF(name);
         PyUnicode_InternInPlace(&name);
         keys[i].name = name;
+        if (PyUnicode_CompareWithASCIIString(name, "gowsgi.request_id") == 0)
+            request_id_key = (uint32_t)i + 1;
     }
     key_count = (uint32_t)n;
     return 0;
@@ -122,36 +125,56 @@ read_bytes(struct reader *r, size_t length)
     return bytes;
 }
 
+/* One entry, where it lies. */
+struct entry {
+    uint16_t number;      /* of a well-known key, or 0 */
+    uint16_t name_length; /* with number 0 */
+    uint32_t length;
+    const char *name; /* with number 0 */
+    const char *bytes;
+};
+
+/* The next entry of `r`. Returns 0, or -1 with an exception. */
+static int
+read_entry(struct reader *r, struct entry *e)
+{
+    if (read_number(r, &e->number, sizeof(e->number)) < 0 ||
+        e->number > key_count)
+        goto damaged;
+    if (e->number == 0) {
+        if (read_number(r, &e->name_length, sizeof(e->name_length)) < 0 ||
+            (e->name = read_bytes(r, e->name_length)) == NULL)
+            goto damaged;
+    }
+    if (read_number(r, &e->length, sizeof(e->length)) < 0 ||
+        (e->bytes = read_bytes(r, e->length)) == NULL)
+        goto damaged;
+    return 0;
+
+damaged:
+    PyErr_SetString(PyExc_SystemError, "gowsgi: packed environ is damaged");
+    return -1;
+}
+
 /* Store the next entry of `r` in `environ`. Returns 0, or -1. */
 static int
 store_entry(struct reader *r, PyObject *environ)
 {
-    uint16_t number, name_length = 0;
-    uint32_t length;
-    const char *name = NULL, *bytes;
+    struct entry e;
     PyObject *key, *value;
     int stored;
 
-    if (read_number(r, &number, sizeof(number)) < 0 || number > key_count)
-        goto damaged;
-    if (number == 0) {
-        if (read_number(r, &name_length, sizeof(name_length)) < 0 ||
-            (name = read_bytes(r, name_length)) == NULL)
-            goto damaged;
-    }
-    if (read_number(r, &length, sizeof(length)) < 0 ||
-        (bytes = read_bytes(r, length)) == NULL)
-        goto damaged;
-
-    if (number != 0) {
-        struct gw_key *known = &keys[number - 1];
+    if (read_entry(r, &e) < 0)
+        return -1;
+    if (e.number != 0) {
+        struct gw_key *known = &keys[e.number - 1];
         key = known->name;
         Py_INCREF(key);
-        value = known_value(known, bytes, length);
+        value = known_value(known, e.bytes, e.length);
     }
     else {
-        key = PyUnicode_DecodeLatin1(name, name_length, NULL);
-        value = PyUnicode_DecodeLatin1(bytes, length, NULL);
+        key = PyUnicode_DecodeLatin1(e.name, e.name_length, NULL);
+        value = PyUnicode_DecodeLatin1(e.bytes, e.length, NULL);
     }
     stored = key == NULL || value == NULL
                  ? -1
@@ -159,10 +182,22 @@ store_entry(struct reader *r, PyObject *environ)
     Py_XDECREF(key);
     Py_XDECREF(value);
     return stored;
+}
 
-damaged:
-    PyErr_SetString(PyExc_SystemError, "gowsgi: packed environ is damaged");
-    return -1;
+/* A reader over the environ of an exchange. Returns 0, or -1. */
+static int
+open_reader(struct gw_exchange *exchange, struct reader *r)
+{
+    uint32_t length = exchange->slot->environ_length;
+
+    if (length > gw_worker.segment->environ_bytes) {
+        PyErr_SetString(PyExc_SystemError,
+                        "gowsgi: packed environ is longer than its area");
+        return -1;
+    }
+    r->at = exchange->environ;
+    r->end = exchange->environ + length;
+    return 0;
 }
 
 /*
@@ -176,19 +211,13 @@ PyObject *
 gw_environ_build(struct gw_exchange *exchange)
 {
     struct reader r;
-    uint32_t length = exchange->slot->environ_length;
     PyObject *environ;
 
-    if (length > gw_worker.segment->environ_bytes) {
-        PyErr_SetString(PyExc_SystemError,
-                        "gowsgi: packed environ is longer than its area");
+    if (open_reader(exchange, &r) < 0)
         return NULL;
-    }
     environ = PyDict_Copy(gw_worker.environ);
     if (environ == NULL)
         return NULL;
-    r.at = exchange->environ;
-    r.end = exchange->environ + length;
     while (r.at < r.end) {
         if (store_entry(&r, environ) < 0) {
             Py_DECREF(environ);
@@ -196,4 +225,28 @@ gw_environ_build(struct gw_exchange *exchange)
         }
     }
     return environ;
+}
+
+/*
+ * gw_environ_request_id: the request's id, looked up in the packed environ:
+ * rarely asked for, so serving a request does nothing for it.
+ *
+ * GIL      held
+ * returns  new str, or None when the request has no id; NULL on an error
+ */
+PyObject *
+gw_environ_request_id(struct gw_exchange *exchange)
+{
+    struct reader r;
+    struct entry e;
+
+    if (open_reader(exchange, &r) < 0)
+        return NULL;
+    while (r.at < r.end) {
+        if (read_entry(&r, &e) < 0)
+            return NULL;
+        if (e.number != 0 && e.number == request_id_key)
+            return PyUnicode_DecodeLatin1(e.bytes, e.length, NULL);
+    }
+    Py_RETURN_NONE;
 }

@@ -15,6 +15,8 @@ struct call {
     PyObject *iterable;
 };
 
+_Thread_local struct gw_exchange *gw_current;
+
 static PyObject *name_close;      /* interned "close" */
 static PyObject *name_wsgi_input; /* interned "wsgi.input" */
 
@@ -237,12 +239,13 @@ close_iterable(PyObject *iterable)
     return closed == NULL ? -1 : 0;
 }
 
-/* Store a UTF-8 text in the fault area. Of one that does not fit the end is
+/* Add a UTF-8 text to the fault area. Of one that does not fit the end is
  * kept, from a whole character on: a traceback names the exception last. */
 static void
 store_fault(struct gw_exchange *exchange, const char *text, size_t length)
 {
-    uint32_t room = gw_worker.segment->fault_bytes;
+    uint32_t *stored = &exchange->slot->fault_length;
+    uint32_t room = gw_worker.segment->fault_bytes - *stored;
 
     if (length > room) {
         text += length - room;
@@ -250,8 +253,8 @@ store_fault(struct gw_exchange *exchange, const char *text, size_t length)
         while (length > 0 && ((unsigned char)*text & 0xc0) == 0x80)
             text++, length--;
     }
-    memcpy(exchange->fault, text, length);
-    exchange->slot->fault_length = (uint32_t)length;
+    memcpy(exchange->fault + *stored, text, length);
+    *stored += (uint32_t)length;
 }
 
 /*
@@ -288,6 +291,80 @@ report_exception(struct gw_exchange *exchange)
     Py_XDECREF(traceback);
 }
 
+/* Failures of a signal handler that ran outside the application. GIL: held. */
+static void
+report_signal_failure(void)
+{
+    PyErr_WriteUnraisable(gw_worker.application);
+}
+
+/*
+ * gw_exchange_after: run something after the response that this thread gives.
+ *
+ * GIL      held
+ * call     borrowed tuple: function, tuple of arguments, dict of named ones
+ * returns  0; -1 with RuntimeError outside a request
+ */
+int
+gw_exchange_after(PyObject *call)
+{
+    struct gw_exchange *exchange = gw_current;
+
+    if (exchange == NULL || gw_worker.forked) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "after_response is called outside a request: this "
+                        "thread runs none");
+        return -1;
+    }
+    if (exchange->after == NULL)
+        exchange->after = PyList_New(0);
+    if (exchange->after == NULL)
+        return -1;
+    return PyList_Append(exchange->after, call);
+}
+
+/* Sleep until the client has everything, or is gone. GIL: released inside. */
+static void
+wait_until_sent(struct gw_exchange *exchange)
+{
+    while (!gw_slot_sent(exchange)) {
+        uint32_t nudge = gw_slot_doze(exchange);
+        if (!gw_slot_sent(exchange)) {
+            Py_BEGIN_ALLOW_THREADS
+            gw_slot_sleep(exchange->slot, nudge);
+            Py_END_ALLOW_THREADS
+        }
+        gw_slot_wake(exchange);
+        if (PyErr_CheckSignals() < 0)
+            report_signal_failure();
+        gw_leave_if_forked(); /* by a signal handler */
+    }
+}
+
+/*
+ * Run what the application wants run after the response, in order; one that
+ * fails stops no other. A function may add more: the list is looked at anew.
+ */
+static void
+run_after(struct gw_exchange *exchange, uint32_t outcome)
+{
+    if (outcome == GW_DROPPED)
+        exchange->slot->fault_length = 0; /* of no interest to the front */
+    gw_slot_answered(exchange, outcome);
+    wait_until_sent(exchange);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(exchange->after); i++) {
+        PyObject *call = PyList_GET_ITEM(exchange->after, i); /* borrowed */
+        PyObject *result =
+            PyObject_Call(PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1),
+                          PyTuple_GET_ITEM(call, 2));
+        gw_leave_if_forked();
+        if (result == NULL)
+            report_exception(exchange);
+        Py_XDECREF(result);
+    }
+    Py_CLEAR(exchange->after);
+}
+
 /*
  * gw_exchange_serve: run one opened exchange to its end.
  *
@@ -303,6 +380,7 @@ gw_exchange_serve(struct gw_exchange *exchange)
 
     exchange->slot->fault_length = 0;
     exchange->slot->head_length = 0;
+    gw_current = exchange;
     if (call_application(&call) < 0 || send_body(&call) < 0) {
         /* the client went first and the application noticed: not its fault */
         outcome = exchange->dropped ? GW_DROPPED : GW_RAISED;
@@ -322,17 +400,13 @@ gw_exchange_serve(struct gw_exchange *exchange)
         gw_input_expire(call.input);
     if (call.start_response != NULL)
         gw_start_response_expire(call.start_response);
+    if (exchange->after != NULL)
+        run_after(exchange, outcome);
+    gw_current = NULL;
     gw_slot_finish(exchange, outcome);
     Py_XDECREF(call.iterable);
     Py_XDECREF(call.input);
     Py_XDECREF(call.start_response);
-}
-
-/* Failures of a signal handler that ran between two requests. GIL: held. */
-static void
-report_signal_failure(void)
-{
-    PyErr_WriteUnraisable(gw_worker.application);
 }
 
 /* Whether the front has told this worker to leave. */

@@ -67,7 +67,11 @@ struct gw_exchange {
     int writing;      /* a thread is inside gw_reply_write, maybe waiting */
     Py_ssize_t items; /* len(iterable), or -1 while it is not known */
     uint64_t written; /* bytes put into the reply ring, head included */
+    PyObject *after;  /* owned list of (function, args, kwargs), or NULL */
 };
+
+/* What this thread serves; NULL outside a request. */
+extern _Thread_local struct gw_exchange *gw_current;
 
 /* wait.c: no function needs the GIL and none touches Python */
 void gw_futex_wait(uint32_t *word, uint32_t seen, long timeout_ms);
@@ -82,6 +86,8 @@ int gw_slot_take(uint32_t owner, struct gw_exchange *exchange);
 int gw_slot_any_ready(void);
 void gw_slot_finish(struct gw_exchange *exchange, uint32_t outcome);
 int gw_slot_aborted(struct gw_exchange *exchange);
+void gw_slot_answered(struct gw_exchange *exchange, uint32_t outcome);
+int gw_slot_sent(struct gw_exchange *exchange);
 void gw_slot_tell(struct gw_exchange *exchange, uint32_t waits);
 uint32_t gw_slot_doze(struct gw_exchange *exchange);
 void gw_slot_sleep(struct gw_slot *slot, uint32_t nudge);
@@ -92,6 +98,7 @@ void gw_bell_ring(uint32_t index);
 /* environ.c */
 int gw_environ_keys(PyObject *names);
 PyObject *gw_environ_build(struct gw_exchange *exchange);
+PyObject *gw_environ_request_id(struct gw_exchange *exchange);
 
 /* input.c */
 int gw_input_ready(void);
@@ -111,6 +118,7 @@ void gw_reply_bare(struct gw_exchange *exchange);
 
 /* exchange.c */
 int gw_exchange_ready(void);
+int gw_exchange_after(PyObject *call);
 void gw_exchange_serve(struct gw_exchange *exchange);
 void gw_leave_if_forked(void);
 PyObject *gw_exchange_loop(uint32_t owner);

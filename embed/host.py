@@ -1,9 +1,9 @@
 """What zygote and worker do in Python: find the application, start, leave.
 
-The zygote imports this module as ``_gowsgi_host`` and calls ``configure`` and,
-with preload, ``preload``; ``freeze`` is the last thing before it forks. A worker
-calls ``enter``, ``serve`` and ``leave``, in that order, on the main thread.
-Everything that happens for each request is in C.
+The zygote imports this module as ``_gowsgi_host`` and calls ``provide``,
+``configure`` and, with preload, ``preload``; ``freeze`` is the last thing before it
+forks. A worker calls ``enter``, ``serve`` and ``leave``, in that order, on the main
+thread. Everything that happens for each request is in C.
 """
 
 import ast
@@ -11,6 +11,7 @@ import atexit
 import faulthandler
 import gc
 import importlib
+import importlib.machinery
 import io
 import json
 import os
@@ -27,6 +28,9 @@ EXIT_APPLICATION = 4
 
 _settings = {}
 _application = None
+
+_postfork = []  # functions to run in the worker; None once they have run
+_atshutdown = []
 
 
 class ApplicationError(Exception):
@@ -72,6 +76,38 @@ class FileWrapper:
         if block:
             return block
         raise StopIteration
+
+
+class BuiltInModule:
+    """Finder and loader (PEP 451) of one module whose source is in the binary.
+
+    A finder, and not only an entry of ``sys.modules``, so that reloading it or
+    importing it after somebody has emptied ``sys.modules`` works.
+    """
+
+    def __init__(self, name, source):
+        self.name = name
+        self.source = source
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != self.name:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, origin="built-in")
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        exec(compile(self.source, f"<{self.name}>", "exec"), module.__dict__)
+
+    def get_source(self, fullname):
+        return self.source
+
+
+def provide(name, source):
+    """Make a module importable whose source is ``source``."""
+    sys.meta_path.insert(0, BuiltInModule(name, source))
+    importlib.import_module(name)
 
 
 def configure(text):
@@ -237,9 +273,15 @@ def _load_or_exit():
     try:
         return load(_settings["application"])
     except ApplicationError as error:
-        _write(explain(error))
-        _flush()
-        raise SystemExit(error.code) from None
+        _give_up(error, error.__cause__)
+
+
+def _give_up(error, cause):
+    """Say why this process cannot serve, and leave it."""
+    error.__cause__ = cause
+    _write(explain(error))
+    _flush()
+    raise SystemExit(error.code) from None
 
 
 def _write(text):
@@ -284,6 +326,55 @@ def describe(error):
     return "".join(lines).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def postfork(function):
+    """Have a function run in each worker: see gowsgi.py."""
+    if _postfork is None:
+        function()
+    else:
+        _postfork.append(function)
+
+
+def _run_postfork():
+    """Run what waits for the fork; SystemExit with the code if one raises."""
+    global _postfork
+    functions, _postfork = _postfork, None
+    for function in functions:
+        try:
+            function()
+        except BaseException as error:
+            _give_up(
+                ApplicationError(
+                    EXIT_IMPORT,
+                    f"the postfork function {_named(function)} raised "
+                    f"{type(error).__name__}: {error}",
+                    trace=True,
+                ),
+                error,
+            )
+
+
+def _named(function):
+    name = getattr(function, "__qualname__", None)
+    return f"{function.__module__}.{name}" if name else repr(function)
+
+
+def atshutdown(function):
+    """Have a function run when this worker ends: see gowsgi.py."""
+    _atshutdown.append(function)
+
+
+def _run_atshutdown():
+    while _atshutdown:
+        function = _atshutdown.pop()
+        try:
+            function()
+        except BaseException as error:
+            _write(
+                f"gowsgi: error: the atshutdown function {_named(function)} "
+                f"failed\n{describe(error)}"
+            )
+
+
 def _errors():
     """Return the stream for ``wsgi.errors``.
 
@@ -310,9 +401,11 @@ def enter(worker_id):
     application = _application
     if application is None:
         application = _load_or_exit()
-        freeze()  # what an import leaves stays: no collection need look at it
+    _run_postfork()
     errors = _errors()
     sys.stderr = sys.__stderr__ = errors
+    if _application is None:
+        freeze()  # what an import leaves stays: no collection need look at it
     environ = {
         "SERVER_SOFTWARE": _settings["server_software"],
         "wsgi.version": (1, 0),
@@ -353,12 +446,14 @@ def serve(threads):
 def leave():
     """Shut Python down as far as an application can notice, without finalising.
 
-    Non-daemon threads are waited for, atexit functions run, streams are
+    The application's own functions first, which may tell threads to end; then
+    non-daemon threads are waited for, atexit functions run, streams are
     flushed: the order of Py_FinalizeEx. Finalising itself with threads around
     hangs or crashes on most versions, and the process ends anyway. The front
     bounds all of it with --graceful-timeout.
     """
-    for step in (threading._shutdown, atexit._run_exitfuncs, _flush):
+    steps = (_run_atshutdown, threading._shutdown, atexit._run_exitfuncs, _flush)
+    for step in steps:
         try:
             step()
         except BaseException as error:

@@ -64,6 +64,38 @@ module_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* _gowsgi.after((function, args, kwargs)): see gw_exchange_after. */
+static PyObject *
+module_after(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *function, *positional, *named;
+
+    if (!PyArg_ParseTuple(args, "OO!O!:after", &function, &PyTuple_Type,
+                          &positional, &PyDict_Type, &named) ||
+        gw_exchange_after(args) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* _gowsgi.request_id(): of the request this thread runs, or None. */
+static PyObject *
+module_request_id(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    if (gw_current == NULL || gw_worker.forked)
+        Py_RETURN_NONE;
+    return gw_environ_request_id(gw_current);
+}
+
+/* _gowsgi.worker_id(): the number of this worker; None in a process that is
+ * none. */
+static PyObject *
+module_worker_id(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    if (gw_worker.id == 0 || gw_worker.forked)
+        Py_RETURN_NONE;
+    return PyLong_FromUnsignedLong(gw_worker.id);
+}
+
 /* _gowsgi.stacks_ready(): faulthandler has the signal; see stacks.c. */
 static PyObject *
 module_stacks_ready(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
@@ -80,6 +112,12 @@ static PyMethodDef module_methods[] = {
      "serve(owner): serve requests on this thread until told to leave"},
     {"forked", module_forked, METH_NOARGS,
      "forked(): this process is a child of a worker, not a worker"},
+    {"after", module_after, METH_VARARGS,
+     "after(function, args, kwargs): call it after this thread's response"},
+    {"request_id", module_request_id, METH_NOARGS,
+     "request_id() -> str, or None outside a request"},
+    {"worker_id", module_worker_id, METH_NOARGS,
+     "worker_id() -> int, or None in a process that is no worker"},
     {"stacks_ready", module_stacks_ready, METH_NOARGS,
      "stacks_ready(): faulthandler has been registered for STACKS_SIGNAL"},
     {"wait", module_wait, METH_NOARGS, "wait(): sleep until told to leave"},
@@ -231,6 +269,7 @@ gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
     tie_to_zygote(zygote);
     yield_to_others();
     take_stderr(err);
+    gw_worker.id = id; /* first: fork hooks of the application may ask */
     snprintf(who, sizeof(who), "worker %u", id);
     gw_stacks_name(who);
     gw_signals_unblock();
@@ -240,7 +279,6 @@ gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
         leave(GW_EXIT_CHANNEL);
     }
     close(segment);
-    gw_worker.id = id;
     gw_worker.bell = bell;
     gw_worker.spin = gw_spin_limit(GW_SPIN_NS);
 

@@ -28,6 +28,11 @@ import (
 //go:embed host.py
 var hostSource string
 
+// moduleSource is the module gowsgi that applications import.
+//
+//go:embed gowsgi.py
+var moduleSource string
+
 const hostFile = "<gowsgi host>"
 
 // ZygoteVariable, when set in the environment, makes the binary a zygote.
@@ -131,6 +136,9 @@ func interpreterError(program, why string) error {
 func prepare(settings *Settings) int {
 	host, err := importHost()
 	if err == nil {
+		err = provide(host)
+	}
+	if err == nil {
 		err = configure(host, settings)
 	}
 	if err == nil && settings.Preload {
@@ -174,6 +182,15 @@ func importHost() (*python3.PyObject, error) {
 		return nil, pythonError("run " + hostFile)
 	}
 	return host, nil
+}
+
+// provide makes the module gowsgi.
+func provide(host *python3.PyObject) error {
+	name := python3.PyUnicode_FromString("gowsgi") // new, both
+	defer name.DecRef()
+	source := python3.PyUnicode_FromString(moduleSource)
+	defer source.DecRef()
+	return call(host, "provide", name, source)
 }
 
 func configure(host *python3.PyObject, settings *Settings) error {

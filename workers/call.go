@@ -39,8 +39,10 @@ type Call struct {
 
 	settled bool // the exchange is read out; what follows holds the rest
 	held    bool // but the seat is not given back yet
+	after   bool // nor has the worker finished: it runs functions after the response
 	outcome channel.Outcome
 	fault   string
+	told    int    // bytes of the slot's fault that are in fault, or were
 	buffer  []byte // copied head and rest of the body
 	rest    []byte // part of buffer
 }
@@ -72,8 +74,8 @@ func (c *Call) reset() {
 	c.seat.Store(nil)
 	c.lost.Store(nil)
 	c.verdict.Store(nil)
-	c.settled, c.held, c.spin = false, false, false
-	c.outcome, c.fault = channel.Complete, ""
+	c.settled, c.held, c.after, c.spin = false, false, false, false
+	c.outcome, c.fault, c.told = channel.Complete, "", 0
 	c.buffer, c.rest = c.buffer[:0], nil
 	c.request = channel.Request{}
 }
@@ -128,13 +130,19 @@ func (c *Call) mine() (*channel.Slot, channel.State) {
 	return s.slot, state
 }
 
-// await waits until the call is Done (true), or something is published, or
+// over says that nothing follows what is published, although the worker may
+// still have functions to run.
+func over(s *channel.Slot, state channel.State) bool {
+	return state == channel.Done || s.Answered()
+}
+
+// await waits until the answer is over (true), or something is published, or
 // nothing more will be.
 //
 // The worker rings only for who has announced to sleep, and the announcement
 // is followed by another look: see Slot.Wait. A call that is moved to another
 // worker is announced there by the dispatcher.
-func (c *Call) await(published func(*channel.Slot) bool) (done bool) {
+func (c *Call) await(published func(*channel.Slot) bool) (complete bool) {
 	looks, looked := 0, false
 	if c.spin {
 		looks = c.lookout.begin()
@@ -144,11 +152,11 @@ func (c *Call) await(published func(*channel.Slot) bool) (done bool) {
 	announced := (*seat)(nil)
 	for {
 		if slot, state := c.mine(); slot != nil {
-			if state == channel.Done || published(slot) {
+			if complete = over(slot, state); complete || published(slot) {
 				if looked {
 					c.lookout.ended(looks > 0)
 				}
-				return state == channel.Done
+				return complete
 			}
 		}
 		if c.fate() != nil {
@@ -179,13 +187,15 @@ func hasBody(s *channel.Slot) bool {
 	return len(p) > 0 || err != nil
 }
 
-// settle copies what is left of a Done exchange and gives the seat back, so
-// that the worker can go on while the client is still reading. While a request
-// body may still be on its way into the slot, End gives the seat back instead.
+// settle copies what is left of an exchange that is over and gives the seat
+// back, so that the worker can go on while the client is still reading. While a
+// request body may still be on its way into the slot, End gives the seat back
+// instead. A worker that has functions to run after the response keeps it.
 func (c *Call) settle() error {
 	s := c.seat.Load()
 	c.outcome = s.slot.Outcome()
 	c.fault = s.slot.Fault()
+	c.told = len(c.fault)
 	from := len(c.buffer)
 	var err error
 	for err == nil {
@@ -199,6 +209,10 @@ func (c *Call) settle() error {
 	}
 	c.rest = c.buffer[from:]
 	c.settled = true
+	if state, _ := s.slot.State(); state != channel.Done {
+		c.after = true
+		return err
+	}
 	if c.request.BodyMore {
 		c.held = true // another goroutine may be filling the body ring
 		return err
@@ -321,7 +335,7 @@ func (c *Call) awaitReader(ready func(*channel.Slot) bool) bool {
 	announced := (*seat)(nil)
 	for {
 		if slot, state := c.mine(); slot != nil {
-			if state == channel.Done || state == channel.Aborted {
+			if over(slot, state) || state == channel.Aborted {
 				return false
 			}
 			if ready(slot) {
@@ -387,10 +401,10 @@ func (c *Call) Abort() {
 
 // End implements wsgi.Call.
 func (c *Call) End() (traceback string, again bool) {
-	if c.settled {
-		return c.ended()
-	}
-	if c.dispatcher.withdraw(c) || c.abandon(true) {
+	switch {
+	case c.after:
+		return c.leave()
+	case c.settled || c.dispatcher.withdraw(c) || c.abandon((*channel.Slot).Abort):
 		return c.ended()
 	}
 	return "", false
@@ -402,14 +416,23 @@ func (c *Call) Detach() (traceback string, again bool) {
 		if len(c.rest) > 0 {
 			c.dispatcher.complain(c.request.Environ, wsgi.CutOff, "")
 		}
-		return c.ended()
+		if !c.after {
+			return c.ended()
+		}
 	}
+	return c.leave()
+}
+
+// leave leaves the thread to what it still does for a call whose client has
+// the whole answer.
+func (c *Call) leave() (traceback string, again bool) {
+	traceback = c.fault // from abandon on, the call may be another's
 	c.detached.Store(true)
 	c.dispatcher.leftovers.Add(1)
-	if c.abandon(false) {
+	if c.abandon((*channel.Slot).Sent) {
 		return c.ended()
 	}
-	return "", false
+	return traceback, false
 }
 
 // ended gives back what is held and makes the call ready for Begin.
@@ -424,13 +447,13 @@ func (c *Call) ended() (traceback string, again bool) {
 
 // abandon leaves a call that a thread has begun to the bell's listener,
 // which gives the seat back later: the Call cannot be used again then, and the
-// result is false. It is true if the worker is lost and the seat given back. The
-// application is told to stop if abort says so, else left alone.
+// result is false. It is true if the worker is lost and the seat given back. tell
+// tells the application why: it is to stop, or its client has the answer.
 //
 // From abandoned on, the listener or the loss of the worker may free the seat
-// as soon as it has the dispatcher's mutex. Without it, Abort could reach the
+// as soon as it has the dispatcher's mutex. Without it, tell could reach the
 // next call on that seat, or memory that is gone.
-func (c *Call) abandon(abort bool) bool {
+func (c *Call) abandon(tell func(*channel.Slot)) bool {
 	d, s := c.dispatcher, c.seat.Load()
 	d.mu.Lock()
 	if c.lost.Load() != nil {
@@ -440,9 +463,7 @@ func (c *Call) abandon(abort bool) bool {
 		return true
 	}
 	c.abandoned.Store(true)
-	if abort {
-		s.slot.Abort()
-	}
+	tell(s.slot)
 	end := c.lookLocked(s) // it may have finished before it could know whom to tell
 	d.mu.Unlock()
 	end()
@@ -480,12 +501,23 @@ func (c *Call) clear(s *seat) {
 	if p, err := s.slot.Published(); c.forgetDetached() && (len(p) > 0 || err != nil) {
 		c.dispatcher.complain(s.slot.Environ(), wsgi.CutOff, "")
 	}
-	if fault := s.slot.Fault(); fault != "" && s.slot.Outcome() != channel.Dropped {
+	if fault := c.untold(s.slot); fault != "" {
 		c.dispatcher.complain(s.slot.Environ(), wsgi.FailedAfterwards, fault)
 	}
 	c.dispatcher.release(s)
 	c.reset()
 	c.dispatcher.calls.Put(c)
+}
+
+// untold is what a finished exchange complains about and nobody was told. That
+// the application choked on being stopped is of no interest; what it says of
+// functions it ran after the response is.
+func (c *Call) untold(slot *channel.Slot) string {
+	if slot.Outcome() == channel.Dropped && !slot.Answered() {
+		return ""
+	}
+	fault := slot.Fault()
+	return fault[min(c.told, len(fault)):]
 }
 
 // stopExcessLocked: a detached call has given all its Content-Length allows.

@@ -67,6 +67,7 @@ func (o *oomCounter) struck() bool {
 type casualty struct {
 	request string // method and target
 	id      string // the request's, empty if it has none
+	after   bool   // its client had the response: functions ran that are called after it
 	elapsed time.Duration
 }
 
@@ -80,6 +81,9 @@ func (d *dispatcher) casualtyLocked(s *seat, now time.Time) casualty {
 		packed = s.slot.Environ()
 	}
 	began := s.stint.began
+	if s.stint.after {
+		began = s.stint.since
+	}
 	if !s.stint.known { // begun since the last look
 		began = c.asked
 		if began.Before(d.watched.at) {
@@ -90,6 +94,7 @@ func (d *dispatcher) casualtyLocked(s *seat, now time.Time) casualty {
 	return casualty{
 		request: line,
 		id:      id,
+		after:   s.stint.after,
 		elapsed: max(now.Sub(began), 0).Round(time.Millisecond),
 	}
 }
@@ -99,6 +104,9 @@ func (c casualty) describe() []any {
 	attrs := []any{"request", c.request}
 	if c.id != "" {
 		attrs = append(attrs, "id", c.id)
+	}
+	if c.after {
+		attrs = append(attrs, "doing", "after_response")
 	}
 	return append(attrs, "elapsed", c.elapsed)
 }

@@ -59,6 +59,7 @@ type dispatcher struct {
 // limits of a dispatcher; 0 means none.
 type limits struct {
 	timeout      time.Duration // that a call may work without giving anything
+	afterTimeout time.Duration // that functions may run after the response
 	queueTimeout time.Duration // that a call may wait to be begun
 	maxQueue     int           // calls in the queue
 }

@@ -17,11 +17,13 @@ type Options struct {
 	// Timeout is how long an application may work on a request without taking
 	// a piece of its body or giving a piece of the answer, QueueTimeout how long
 	// a request may wait to be begun, MaxQueue how many may wait without a place
-	// in a worker. 0: no limit.
-	Timeout      time.Duration
-	QueueTimeout time.Duration
-	MaxQueue     int
-	Log          *slog.Logger
+	// in a worker, AfterResponseTimeout how long what it runs after the response
+	// may take. 0: no limit.
+	Timeout              time.Duration
+	QueueTimeout         time.Duration
+	MaxQueue             int
+	AfterResponseTimeout time.Duration
+	Log                  *slog.Logger
 	// Output takes what zygote and workers write to standard error, in whole
 	// lines. It is called from one goroutine for each process.
 	Output func(lines []byte)
@@ -67,7 +69,7 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	p.dispatcher.starved = func() { p.supervisor.posts.post(p.supervisor.starved) }
 	p.dispatcher.complain = p.complain
 	p.dispatcher.overloaded = p.overloaded
-	p.dispatcher.limits = limits{timeout: o.Timeout, queueTimeout: o.QueueTimeout, maxQueue: o.MaxQueue}
+	p.dispatcher.limits = limits{timeout: o.Timeout, afterTimeout: o.AfterResponseTimeout, queueTimeout: o.QueueTimeout, maxQueue: o.MaxQueue}
 	go p.dispatcher.watch(p.finished)
 	started := make(chan error, 1)
 	go p.supervisor.run(o.Plan, func(err error) { started <- err })

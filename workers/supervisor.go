@@ -189,19 +189,24 @@ func (s *supervisor) pids() []int {
 	return pids
 }
 
-// expired: requests on w have taken too long and were answered for. Their
-// threads cannot be stopped, so the whole process is replaced; what else it runs
-// is let finish.
+// expired: requests on w have taken too long and were answered for, or what they
+// run after the response has. Their threads cannot be stopped, so the whole
+// process is replaced; what else it runs is let finish.
 func (s *supervisor) expired(w *worker, stuck []casualty) {
 	g := w.generation
 	if g.workers[w.id] != w || w.state != serving && w.state != leaving {
 		return
 	}
+	why := channel.WhyAfter
 	for _, c := range stuck {
+		what := "after_response has taken too long; its worker is replaced (--after-response-timeout)"
+		if !c.after {
+			what, why = "a request has taken too long; its worker is replaced (--timeout)", channel.WhyRequest
+		}
 		attrs := append([]any{"worker", w.id, "pid", w.pid}, c.describe()...)
-		s.pool.options.Log.Error("a request has taken too long; its worker is replaced (--timeout)", attrs...)
+		s.pool.options.Log.Error(what, attrs...)
 	}
-	g.showStacks(w, channel.WhyRequest)
+	g.showStacks(w, why)
 	if w.state == serving {
 		g.retire(w, "a request has taken too long")
 		g.fill()

@@ -32,10 +32,12 @@ func (w *watched) wakeLocked() {
 // The time a call may take is the time the application may work without taking
 // or giving anything: the clock starts when a thread begins the call, restarts
 // with each piece of request body it reads and each piece of answer it gives,
-// and stands still while it waits for the client to send or to take.
+// and stands still while it waits for the client to send or to take. What runs
+// after the response has a limit of its own, for all functions together.
 type stint struct {
 	known    bool      // the watch has seen a thread at it; what follows holds
 	expired  bool      // it has worked too long, and that was told
+	after    bool      // it runs functions after the response, since since
 	began    time.Time // when the watch saw it first
 	since    time.Time // when it took or gave something last
 	progress uint64
@@ -56,7 +58,7 @@ const toldEvery = time.Second
 
 func (l limits) tick() time.Duration {
 	tick := tickMost
-	for _, limit := range []time.Duration{l.timeout, l.queueTimeout} {
+	for _, limit := range []time.Duration{l.timeout, l.afterTimeout, l.queueTimeout} {
 		if limit > 0 {
 			tick = min(tick, limit/tickPart)
 		}
@@ -212,15 +214,21 @@ func (c *Call) doneLocked(s *seat) bool {
 func (d *dispatcher) worksTooLongLocked(s *seat, now time.Time) bool {
 	progress := s.slot.Progress()
 	state, _ := s.slot.State()
+	after, limit := s.slot.AfterResponse(), d.limits.timeout
+	if after {
+		limit = d.limits.afterTimeout
+	}
 	switch t := &s.stint; {
 	case t.expired:
 		return false
 	case !t.known:
-		*t = stint{known: true, began: now, since: now, progress: progress}
+		*t = stint{known: true, after: after, began: now, since: now, progress: progress}
+	case t.after != after:
+		t.after, t.progress, t.since = after, progress, now
 	case t.progress != progress, state != channel.Aborted && s.slot.WaitsForClient():
 		t.progress, t.since = progress, now
 	}
-	return d.limits.timeout > 0 && now.Sub(s.stint.since) >= d.limits.timeout
+	return limit > 0 && now.Sub(s.stint.since) >= limit
 }
 
 // expireLocked fails the call on s, if anybody waits for it; the seat stays

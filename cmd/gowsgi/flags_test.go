@@ -44,7 +44,8 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		Binds: []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
 		KeepAlive: 5 * time.Second, GracefulTimeout: 30 * time.Second,
 		Timeout: 30 * time.Second, QueueTimeout: 30 * time.Second, MaxQueue: 2048,
-		LimitRequestLine: 8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
+		AfterResponseTimeout: 30 * time.Second,
+		LimitRequestLine:     8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
 		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -57,7 +58,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --chdir /srv --pythonpath a,b --pythonpath c:d -e A=1,2 --env B= --preload --keep-alive 500ms"+
 		" --min-workers 0 --max-workers 9 --worker-idle-timeout 2m --startup-timeout 3m --max-requests 10 --max-requests-jitter 3"+
 		" --max-worker-lifetime 4m --max-worker-lifetime-jitter 5m --max-worker-memory 1M --max-worker-memory-hard 2M"+
-		" -t90 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
+		" -t90 --after-response-timeout 4 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
 		" --limit-request-field_size 200 --max-body-size 10M --access-logfile - --error-logfile e.log"+
 		" --log-level warning -p p.pid -n shop", variables())
 	got.Origins = nil
@@ -70,7 +71,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		Backlog: 9, Chdir: "/srv", PythonPath: []string{"a", "b", "c", "d"},
 		Env: []string{"A=1,2", "B="}, Preload: true,
 		KeepAlive: 500 * time.Millisecond, GracefulTimeout: 90 * time.Second,
-		Timeout: 90 * time.Second, MaxQueue: 7,
+		Timeout: 90 * time.Second, MaxQueue: 7, AfterResponseTimeout: 4 * time.Second,
 		LimitRequestLine: 100, LimitRequestFields: 7, LimitRequestFieldSize: 200, MaxBodySize: 10 << 20,
 		AccessLogfile: "-", ErrorLogfile: "e.log", LogLevel: slog.LevelWarn, PIDFile: "p.pid", Name: "shop",
 	}

@@ -196,12 +196,13 @@ func (f *front) poolOptions() (workers.Options, error) {
 		return workers.Options{}, err
 	}
 	return workers.Options{
-		Plan:         plan,
-		Timeout:      f.settings.Timeout,
-		QueueTimeout: f.settings.QueueTimeout,
-		MaxQueue:     f.settings.MaxQueue,
-		Log:          f.log,
-		Output:       f.errors.Raw,
+		Plan:                 plan,
+		Timeout:              f.settings.Timeout,
+		QueueTimeout:         f.settings.QueueTimeout,
+		MaxQueue:             f.settings.MaxQueue,
+		AfterResponseTimeout: f.settings.AfterResponseTimeout,
+		Log:                  f.log,
+		Output:               f.errors.Raw,
 	}, nil
 }
 

@@ -42,11 +42,13 @@ type Settings struct {
 	Binds   []Bind // at least one
 	Backlog int    // connections the kernel may hold ready, as in listen(2)
 
-	KeepAlive       time.Duration // idle time of a connection between requests; 0: close after each
-	Timeout         time.Duration // time to work on a request without giving anything; 0: unlimited
-	QueueTimeout    time.Duration // time a request may wait for a worker; 0: unlimited
-	GracefulTimeout time.Duration // time that requests have to finish when a worker is to leave
-	StartupTimeout  time.Duration // for a worker to become ready; 0: unlimited
+	KeepAlive    time.Duration // idle time of a connection between requests; 0: close after each
+	Timeout      time.Duration // time to work on a request without giving anything; 0: unlimited
+	QueueTimeout time.Duration // time a request may wait for a worker; 0: unlimited
+	// time that functions given to gowsgi.after_response have together; 0: unlimited
+	AfterResponseTimeout time.Duration
+	GracefulTimeout      time.Duration // time that requests have to finish when a worker is to leave
+	StartupTimeout       time.Duration // for a worker to become ready; 0: unlimited
 
 	LimitRequestLine      int   // bytes
 	LimitRequestFields    int   // header fields
@@ -191,6 +193,11 @@ var table = []setting{
 		name: "queue-timeout", group: groupTimers, value: "30", unit: "seconds",
 		help: "answer 503 when a request has waited this long for a worker; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.QueueTimeout }),
+	},
+	{
+		name: "after-response-timeout", group: groupTimers, value: "30", unit: "seconds",
+		help: "replace the worker when what gowsgi.after_response was given takes this long; 0: never",
+		kind: duration(func(s *Settings) *time.Duration { return &s.AfterResponseTimeout }),
 	},
 	{
 		name: "graceful-timeout", group: groupTimers, help: "time requests have to finish when the server stops or their worker is replaced", value: "30", unit: "seconds",

@@ -34,7 +34,7 @@ func (s State) String() string {
 	return "damaged"
 }
 
-// Outcome is how an exchange ended; valid once its state is Done.
+// Outcome is how an exchange ended; valid once it is Done or Answered.
 type Outcome uint32
 
 // The outcomes of an exchange.
@@ -117,7 +117,8 @@ type slotHeader struct {
 	replyConsumed uint64
 	bodyLength    int64
 	alone         uint32
-	_             [28]byte
+	sent          uint32
+	_             [24]byte
 
 	// written by the worker
 	bodyConsumed uint64
@@ -127,7 +128,8 @@ type slotHeader struct {
 	outcome      uint32
 	faultLength  uint32
 	bodyWanted   uint32
-	_            [24]byte
+	answered     uint32
+	_            [20]byte
 
 	waits        uint32
 	nudge        uint32

@@ -46,6 +46,8 @@ func Layout() map[string]uint64 {
 		"gw_slot.reply_consumed": at(unsafe.Offsetof(s.replyConsumed)),
 		"gw_slot.body_length":    at(unsafe.Offsetof(s.bodyLength)),
 		"gw_slot.alone":          at(unsafe.Offsetof(s.alone)),
+		"gw_slot.sent":           at(unsafe.Offsetof(s.sent)),
+		"gw_slot.answered":       at(unsafe.Offsetof(s.answered)),
 		"gw_slot.body_consumed":  at(unsafe.Offsetof(s.bodyConsumed)),
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.replyWritten)),
 		"gw_slot.reply_length":   at(unsafe.Offsetof(s.replyLength)),
@@ -62,7 +64,7 @@ func Layout() map[string]uint64 {
 		"GW_FORK_FAILED": uint64(ForkFailed), "GW_EXITED": uint64(Exited),
 		"GW_STACKS_SIGNAL": uint64(StacksSignal),
 		"GW_WHY_ASKED":     uint64(WhyAsked), "GW_WHY_REQUEST": uint64(WhyRequest),
-		"GW_WHY_START": uint64(WhyStart), "GW_WHY_LEAVE": uint64(WhyLeave),
+		"GW_WHY_START": uint64(WhyStart), "GW_WHY_LEAVE": uint64(WhyLeave), "GW_WHY_AFTER": uint64(WhyAfter),
 		"gw_order": orderBytes, "gw_report": reportBytes,
 	}
 }

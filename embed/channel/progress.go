@@ -11,11 +11,14 @@ func (s *Slot) Progress() uint64 {
 }
 
 // WaitsForClient reports whether the application sleeps until the client has
-// sent more of the request body, or taken more of the answer.
+// sent more of the request body, or taken more of the answer, or all of it.
 //
 // That a thread sleeps is not enough: it may have been woken and be waiting
 // for the GIL, which is the application's affair.
 func (s *Slot) WaitsForClient() bool {
+	if s.Answered() {
+		return atomic.LoadUint32(&s.header.sent) == 0
+	}
 	if atomic.LoadUint32(&s.header.threadSleeps) == 0 {
 		return false
 	}

@@ -52,6 +52,7 @@ func (s *Slot) Offer(r Request, ticket uint32, waits Waits) {
 	h.bodyLength = r.BodyLength
 	h.bodyConsumed, h.replyWritten, h.replyConsumed = 0, 0, 0
 	h.headLength, h.faultLength, h.bodyWanted, h.outcome = 0, 0, 0, 0
+	h.sent, h.answered = 0, 0
 	h.replyLength = -1
 	h.threadSleeps = 0
 	copy(s.body, r.Body)
@@ -102,6 +103,28 @@ func (s *Slot) Abort() {
 			return
 		}
 	}
+}
+
+// Answered reports whether the answer is complete while the exchange is not yet
+// Done, because the application wants functions run after the response: the
+// worker waits for Sent or Abort, runs them, and finishes.
+//
+// Outcome and Fault are valid then; what the functions complain about is added
+// to Fault before Done.
+func (s *Slot) Answered() bool { return atomic.LoadUint32(&s.header.answered) != 0 }
+
+// Sent says that the client has the whole answer.
+func (s *Slot) Sent() {
+	atomic.StoreUint32(&s.header.sent, 1)
+	s.nudge()
+}
+
+// AfterResponse reports whether the worker runs functions after the response:
+// it is Answered, and nothing keeps them.
+func (s *Slot) AfterResponse() bool {
+	state, _ := s.State()
+	return s.Answered() && (state == Aborted ||
+		state != Done && atomic.LoadUint32(&s.header.sent) != 0)
 }
 
 // Wait announces that goroutines are about to sleep. Look at what is waited
@@ -199,10 +222,11 @@ func (s *Slot) Consumed(n int) {
 	}
 }
 
-// Outcome returns how a Done exchange ended.
+// Outcome returns how a Done or Answered exchange ended.
 func (s *Slot) Outcome() Outcome { return Outcome(s.header.outcome) }
 
-// Fault returns a copy of the traceback of a Done exchange; empty if none.
+// Fault returns a copy of the traceback of a Done or Answered exchange; empty if
+// none.
 func (s *Slot) Fault() string {
 	n := min(int(s.header.faultLength), len(s.fault))
 	return string(s.fault[:max(n, 0)])

@@ -201,6 +201,27 @@ func (x *Exchange) publish() {
 	atomic.StoreUint64(&x.slot.replyWritten, x.written)
 }
 
+// Answered says that the answer is complete but that there is more to run once
+// the client has it: gw_slot_answered.
+func (x *Exchange) Answered(outcome uint32, fault string) {
+	x.slot.faultLength = uint32(copy(x.fault, fault))
+	x.slot.outcome = outcome
+	x.worker.step()
+	atomic.StoreUint32(&x.slot.answered, 1)
+	x.tell(waitReply | waitRoom)
+}
+
+// AwaitSent sleeps until the client has the answer, or is gone.
+func (x *Exchange) AwaitSent() {
+	x.await(func() bool { return atomic.LoadUint32(&x.slot.sent) != 0 || x.Aborted() }, func() {})
+}
+
+// FinishAfter ends an exchange that was Answered; fault is added to what was
+// said then.
+func (x *Exchange) FinishAfter(fault string) {
+	x.Finish(x.slot.outcome, string(x.fault[:x.slot.faultLength])+fault)
+}
+
 // Finish ends the exchange, with a traceback if there is one; the slot is the
 // front's afterwards: gw_slot_finish.
 func (x *Exchange) Finish(outcome uint32, fault string) {
@@ -222,6 +243,7 @@ type Damage struct {
 	ReplyLength                int64
 	HeadLength, Outcome        uint32
 	FaultLength, BodyWanted    uint32
+	Answered                   uint32
 	Waits                      uint32
 	State                      uint64 // the whole state word
 }
@@ -234,6 +256,7 @@ func (w *Worker) Spoil(i int, d Damage, bells uint64) {
 	s.replyLength = d.ReplyLength
 	s.headLength, s.outcome, s.faultLength = d.HeadLength, d.Outcome, d.FaultLength
 	atomic.StoreUint32(&s.bodyWanted, d.BodyWanted)
+	atomic.StoreUint32(&s.answered, d.Answered)
 	atomic.StoreUint32(&s.waits, d.Waits)
 	atomic.StoreUint64(&w.header.state[i], d.State)
 	for b := range w.header.bells {

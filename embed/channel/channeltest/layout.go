@@ -61,13 +61,15 @@ type slotHeader struct {
 	environLength, bodyState   uint32
 	bodyWritten, replyConsumed uint64
 	bodyLength                 int64
-	_                          [32]byte
+	_, sent                    uint32
+	_                          [24]byte
 
 	bodyConsumed, replyWritten uint64
 	replyLength                int64
 	headLength, outcome        uint32
 	faultLength, bodyWanted    uint32
-	_                          [24]byte
+	answered                   uint32
+	_                          [20]byte
 
 	waits, nudge, threadSleeps uint32
 	_                          [52]byte
