@@ -17,9 +17,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 HEADERS := $(patsubst /usr/bin/%,%-dev,$(filter /usr/bin/%,$(filter-out %-dbg,$(PYTHON)))) \
 	$(patsubst /usr/bin/%,lib%,$(filter /usr/bin/%-dbg,$(PYTHON)))
 BUILD_PACKAGES := gcc libc6-dev pkg-config $(HEADERS)
-TEST_PACKAGES := python3-dev python3-dbg libpython3-dbg python3-flask python3-django \
-	python3-requests black flake8 clang-format shellcheck gdb wrk curl
-BENCH_PACKAGES := gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
+TEST_PACKAGES := $(BUILD_PACKAGES) python3-dev python3-dbg libpython3-dbg python3-flask \
+	python3-django black flake8 clang-format shellcheck iproute2
+BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
 	libapache2-mod-wsgi-py3 python3-flask python3-django wrk
 
 # Every command that compiles C runs in the environment chosen for PYTHON.
@@ -53,9 +53,9 @@ vet: ## go vet without C
 unit: ## tests of the packages without C
 	@CGO_ENABLED=0 go test $(PURE)
 
-test: need-build need-test check lint all pyapps race asan leak matrix ## every test, below ten minutes on two cores
+test: need-test check lint all pyapps race asan leak matrix ## every test, below ten minutes on two cores
 
-all: build ## go test of every package, the end-to-end tests with them
+all: need-test build ## go test of every package, the end-to-end tests with them
 	@$(EMBED) GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -timeout 8m ./...
 
 race: need-build ## the Go parts under the race detector
@@ -74,7 +74,7 @@ leak: need-test ## the whole under a debug CPython, which counts references
 	@$(EMBED) go build -o bin/gowsgi-debug -ldflags "$$GOWSGI_LDFLAGS -X=main.version=$(VERSION)" ./cmd/gowsgi
 	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi-debug GOWSGI_TEST_REFERENCES=1 go test -count=1 -v -run Leak ./tests
 
-e2e: build ## what only the whole program can show
+e2e: need-test build ## what only the whole program can show
 	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -count=1 ./tests/...
 
 matrix: need-build ## embed's tests and a smoke test with every CPython found
@@ -82,25 +82,25 @@ matrix: need-build ## embed's tests and a smoke test with every CPython found
 
 lint: lint-go lint-c lint-py lint-sh ## every linter Debian and Go bring
 
-lint-go: need-build ## gofmt and vet; golangci-lint too where it is installed
+lint-go: need-test ## gofmt and vet; golangci-lint too where it is installed
 	@$(MAKE) fmt
 	@$(EMBED) go vet ./...
 	@if command -v golangci-lint >/dev/null; then $(EMBED) golangci-lint run ./...; fi
 
-lint-c: ## clang-format
+lint-c: need-test ## clang-format
 	@files=$$(git ls-files --cached --others --exclude-standard '*.c' '*.h'); \
 	  [[ -z $$files ]] || clang-format --dry-run -Werror $$files
 
-lint-py: ## black and flake8, Debian's
+lint-py: need-test ## black and flake8, Debian's
 	@/usr/bin/black --quiet --check --diff --line-length 88 pyapps tests .ci
 	@/usr/bin/flake8 pyapps tests .ci
 
-lint-sh: ## shellcheck on every shell script
+lint-sh: need-test ## shellcheck on every shell script
 	@for file in $$(git ls-files --cached --others --exclude-standard); do \
 	  if [[ -f $$file ]] && head -c 64 "$$file" | grep -aqE '^#!.*[ /](ba)?sh$$'; then \
 	    shellcheck "$$file"; fi; done
 
-pyapps: ## the applications' own tests
+pyapps: need-test ## the applications' own tests
 	@cd pyapps && /usr/bin/python3 -m unittest discover -p 'test_*.py' -t . -s .
 
 fuzz: ## every fuzz target for FUZZTIME each
@@ -109,17 +109,17 @@ fuzz: ## every fuzz target for FUZZTIME each
 	    CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; done
 
-bench: build need-bench ## gowsgi beside Debian's WSGI servers, interleaved
+bench: need-bench build ## gowsgi beside Debian's WSGI servers, interleaved
 	@/usr/bin/python3 tests/bench/bench.py
 
 clean: ## remove what was built
 	@rm -rf bin build
 
 need-build:
-	@.ci/need $(BUILD_PACKAGES)
+	@.ci/need $(sort $(BUILD_PACKAGES))
 
 need-test:
-	@.ci/need $(TEST_PACKAGES)
+	@.ci/need $(sort $(TEST_PACKAGES))
 
 need-bench:
-	@.ci/need $(BENCH_PACKAGES)
+	@.ci/need $(sort $(BENCH_PACKAGES))
