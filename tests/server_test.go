@@ -350,11 +350,18 @@ func (s *Server) Zygote() int {
 	return 0
 }
 
-// Workers lists the workers that serve, in no order.
+// Workers lists the workers that serve, in no order. A process that the
+// application forked has its worker's title too, until it ends; it is none.
 func (s *Server) Workers() []Process {
-	var found []Process
+	titled := map[int]Process{}
 	for _, p := range session(s.cmd.Process.Pid) {
 		if strings.HasPrefix(p.Title, "gowsgi: worker") {
+			titled[p.PID] = p
+		}
+	}
+	var found []Process
+	for _, p := range titled {
+		if _, forked := titled[p.Parent]; !forked {
 			found = append(found, p)
 		}
 	}
