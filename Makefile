@@ -28,7 +28,7 @@ EMBED = chosen="$$(embed/pkgconfig/choose $(PYTHON))"; eval "$$chosen";
 PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./environ ./wsgi/... ./workers ./embed/channel)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run check fmt vet unit test all race asan leak e2e matrix \
+.PHONY: help build run check fmt vet unit test all race asan leak e2e chaos matrix \
 	lint lint-go lint-c lint-py lint-sh pyapps fuzz bench clean \
 	need-build need-test need-bench
 
@@ -76,6 +76,10 @@ leak: need-test ## the whole under a debug CPython, which counts references
 
 e2e: need-test build ## what only the whole program can show
 	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -count=1 ./tests/...
+
+chaos: build ## minutes of everything at once: kills, hangs, reloads; GOWSGI_CHAOS_SEED=N repeats one
+	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi GOWSGI_CHAOS=$${GOWSGI_CHAOS:-4m} GOWSGI_CHAOS_SEED=$${GOWSGI_CHAOS_SEED:-$$RANDOM} \
+	  go test -count=1 -v -timeout 30m -run 'Chaos' ./tests
 
 matrix: need-build ## embed's tests and a smoke test with every CPython found
 	@.ci/matrix

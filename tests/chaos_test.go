@@ -34,8 +34,11 @@ type chaos struct {
 
 	stop     atomic.Bool
 	answered atomic.Int64
-	lost     atomic.Int64 // answered with 502
+	lost     atomic.Int64 // answered with 502, or 504 where that may be
 	broken   atomic.Int64 // broken off
+
+	late  bool        // requests may time out
+	whole func(visit) // told of each request with a whole answer; may be nil
 }
 
 // TestChaos_WorkersDieUnderLoad kills workers, or has them kill themselves, one
@@ -274,7 +277,7 @@ func (c *chaos) ask(conn *Conn, v visit) (keep bool, err error) {
 // lives on.
 func (c *chaos) judge(v visit, r *Response) (keep bool, err error) {
 	switch {
-	case r.Status == 502 && r.Broken == nil:
+	case r.Broken == nil && (r.Status == 502 || r.Status == 504 && c.late):
 		c.lost.Add(1)
 		return r.Value("Connection") != "close" && v.body == "", nil
 	case r.Status != 200:
@@ -292,6 +295,9 @@ func (c *chaos) judge(v visit, r *Response) (keep bool, err error) {
 		return false, fmt.Errorf("the application has read another body than was sent")
 	}
 	c.answered.Add(1)
+	if c.whole != nil {
+		c.whole(v)
+	}
 	// said of an answer that began before a large body was taken whole
 	return r.Value("Connection") != "close", nil
 }
