@@ -65,9 +65,10 @@ type limits struct {
 }
 
 // overdueFactor: a call laid out ahead is overdue once this many times as many
-// calls as there are seats were dispatched after it. Counted, not timed: no
-// clock is read, and under load it is well below a millisecond.
-const overdueFactor = 4
+// calls as there are seats were dispatched after it: in turn it would have been
+// begun about when as many as there are seats were. Counted, not timed: no
+// clock is read, and a slow application has slower calls to wait for.
+const overdueFactor = 2
 
 // begin gives the call a ticket and a seat or a place in the queue.
 func (d *dispatcher) begin(c *Call) error {
@@ -213,16 +214,15 @@ func (d *dispatcher) feedLocked(w *worker) {
 
 // nextLocked picks what w should run next: the head of the queue, or a call
 // that another worker is not getting to: any for an idle thread when nothing
-// is queued, else one that is overdue. The overdue are looked for once in so
-// many calls as there are seats, which is what looking at each seat costs.
+// is queued, else one that is overdue, also when nothing is queued. The overdue
+// are looked for once in so many calls as there are seats, which is what looking
+// at each seat costs; looking at each chance, two busy workers would take the
+// same call from each other again and again.
 func (d *dispatcher) nextLocked(w *worker) *Call {
-	switch {
-	case d.queue.length == 0:
-		if !w.idleLocked() {
-			return nil
-		}
+	if d.queue.length == 0 && w.idleLocked() {
 		return d.stealLocked(w, 0)
-	case d.ticket-d.lookedAt >= uint32(d.seats):
+	}
+	if d.ticket-d.lookedAt >= uint32(d.seats) {
 		d.lookedAt = d.ticket
 		if c := d.stealLocked(w, uint32(overdueFactor*d.seats)); c != nil {
 			return c

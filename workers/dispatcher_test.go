@@ -2,6 +2,7 @@ package workers
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -86,6 +87,12 @@ func TestDispatcher_TakesBackForAThreadThatGoesIdle(t *testing.T) {
 // TestDispatcher_TakesAnOverdueCallBack: a call laid out behind a slow one must
 // not be passed for ever by calls that come later, though nobody goes idle.
 func TestDispatcher_TakesAnOverdueCallBack(t *testing.T) {
+	for name, queued := range map[string]int{"while others queue": 4, "with an empty queue": 0} {
+		t.Run(name, func(t *testing.T) { takesAnOverdueCallBack(t, queued) })
+	}
+}
+
+func takesAnOverdueCallBack(t *testing.T, queued int) {
 	s := newStage(t, small, 2)
 	calls := map[string]*asked{}
 	ask := func(name string) { calls[name] = s.ask(name) }
@@ -104,7 +111,7 @@ func TestDispatcher_TakesAnOverdueCallBack(t *testing.T) {
 	if stuck == "" {
 		t.Fatal("neither call is laid out behind the first, want one in each worker")
 	}
-	for _, name := range names("load", 1, 4) { // so that the queue is never empty
+	for _, name := range names("load", 1, queued) {
 		ask(name)
 	}
 	passed := 0
@@ -112,10 +119,10 @@ func TestDispatcher_TakesAnOverdueCallBack(t *testing.T) {
 		if passed++; passed > 3*overdueFactor*s.seats {
 			t.Fatalf("%d calls have passed %q, which waits behind a slow call, want at most about %d", passed, stuck, overdueFactor*s.seats)
 		}
-		ask(names("more", passed, passed)[0])
 		other.answer()
 		s.expect(calls[other.name], other.name)
 		other = s.next()
+		ask(fmt.Sprint("more", passed)) // one at least is left, so nobody goes idle
 	}
 	if passed < overdueFactor {
 		t.Errorf("the call was taken back after %d others, want some patience", passed)
