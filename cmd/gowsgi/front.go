@@ -41,8 +41,10 @@ const (
 	bodyRing  = 256 << 10 // bodies up to this are complete before the call
 	replyRing = 256 << 10 // also the largest response head
 	faultArea = 64 << 10  // of a traceback
-	// laidAhead requests wait in each worker for a thread to end its own.
-	laidAhead = 3
+	// laidAhead requests wait in each worker for a thread to end its own. With
+	// too few a worker runs out of them before the front has its turn: it
+	// sleeps, and has to be woken.
+	laidAhead = 7
 )
 
 // Idle timers of a connection that have no flag yet.
