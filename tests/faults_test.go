@@ -124,9 +124,9 @@ func TestFaults_TimeoutAnswers504(t *testing.T) {
 			if r.Line() != "504 Gateway Timeout" || !strings.HasPrefix(r.Body, "504 Gateway Timeout\n") {
 				t.Errorf("GET %s = %s %q, want 504 with a plain page", path, r.Line(), r.Body)
 			}
-			line := s.WaitFor("request timed out")
-			if !strings.Contains(line, "GET "+path) || !strings.Contains(line, "elapsed=") {
-				t.Errorf("log = %q, want the request and its time", line)
+			line := s.WaitFor("taken too long")
+			if !strings.Contains(line, "GET "+path) || !strings.Contains(line, "elapsed=") || !strings.Contains(line, "id=") {
+				t.Errorf("log = %q, want the request, its id and its time", line)
 			}
 			if n := count(begun.lines(), "began"); n != 1 {
 				t.Errorf("the request began %d times, want once", n)
@@ -145,7 +145,85 @@ func TestFaults_TimeoutBreaksAnAnswerThatHasBegun(t *testing.T) {
 	if r := c.Read("GET"); r.Status != 200 || r.Body != "tick\n" || r.Broken == nil {
 		t.Errorf("GET /stalled = %s %q %v, want the first tick and a broken answer", r.Line(), r.Body, r.Broken)
 	}
-	s.WaitFor("request timed out")
+	s.WaitFor("taken too long")
+}
+
+// The worker of such a request shows its stacks, even where C code holds the
+// GIL, and gets no more requests; what else it runs is finished, then it goes.
+func TestFaults_TimeoutReplacesTheWorker(t *testing.T) {
+	for path, function := range map[string]string{"/sleep": "variant", "/busy": "busy", "/gil": "holding_gil"} {
+		t.Run(path[1:], func(t *testing.T) {
+			s := Start(t, "misbehave.slow", "--threads", "2", "-t", "300ms")
+			old := s.workerPIDs()[0]
+			var other *Conn
+			if path != "/gil" { // under which nothing else runs
+				other, _ = slowly(s, "/blocks?seconds=1.5")
+			}
+			c, _ := slowly(s, path+"?seconds=60")
+			if r := c.Read("GET"); r.Status != 504 {
+				t.Errorf("GET %s = %s, want 504", path, r.Line())
+			}
+			s.WaitFor("line ")
+			s.WaitFor("in " + function)
+			s.WaitFor("worker=2") // serves
+			_, begun := slowly(s, "/sleep?seconds=0")
+			if line := begun.await("began"); line == fmt.Sprint("began ", old) {
+				t.Errorf("the worker %d that is to go has begun another request", old)
+			}
+			if other != nil {
+				if r := other.Read("GET"); r.Broken != nil || strings.Count(r.Body, "tick\n") < 8 {
+					t.Errorf("the other request of that worker = %s %q %v, want all of its ticks", r.Line(), r.Body, r.Broken)
+				}
+			}
+			if !awaitEnd(old, patience) {
+				t.Errorf("worker %d is still there", old)
+			}
+		})
+	}
+}
+
+// A close() that hangs costs its client nothing, and its worker is replaced.
+func TestFaults_TimeoutEndsACloseThatHangs(t *testing.T) {
+	s := Start(t, "misbehave.slow", "-t", "300ms")
+	old := s.workerPIDs()[0]
+	if r := s.Ask("/closing?seconds=60"); r.Body != "body\n" || r.Broken != nil {
+		t.Errorf("GET /closing = %s %q %v, want its body", r.Line(), r.Body, r.Broken)
+	}
+	if line := s.WaitFor("taken too long"); !strings.Contains(line, "GET /closing") {
+		t.Errorf("log = %q, want the request", line)
+	}
+	if !awaitEnd(old, patience) {
+		t.Errorf("worker %d is still there", old)
+	}
+	if r := s.Ask("/sleep?seconds=0"); r.Body != "done\n" {
+		t.Errorf("GET /sleep afterwards = %s %q, want done", r.Line(), r.Body)
+	}
+}
+
+// A stopped process says nothing and dies of nothing: what it ran is answered
+// for, what it had not begun goes to its successor.
+func TestFaults_TimeoutReplacesAStoppedWorker(t *testing.T) {
+	t.Run("in a request", func(t *testing.T) {
+		s := Start(t, "misbehave.dying", "-t", "300ms")
+		if r := s.Ask("/stop"); r.Status != 504 {
+			t.Errorf("GET /stop = %s, want 504", r.Line())
+		}
+		if r := s.Ask("/alive"); r.Status != 200 {
+			t.Errorf("GET /alive afterwards = %s, want 200", r.Line())
+		}
+	})
+	t.Run("between requests", func(t *testing.T) {
+		s := Start(t, "misbehave.dying", "-t", "1s", "--graceful-timeout", "100ms")
+		old := s.workerPIDs()[0]
+		kill(t, old, unix.SIGSTOP)
+		if r := s.Ask("/alive"); r.Status != 200 || r.Body == fmt.Sprintf("alive %d\n", old) {
+			t.Errorf("GET /alive = %s %q, want the successor's answer", r.Line(), r.Body)
+		}
+		s.WaitFor("does not begin")
+		if !awaitEnd(old, patience) {
+			t.Errorf("worker %d is still there", old)
+		}
+	})
 }
 
 // An application that goes on giving may take as long as it likes.

@@ -41,6 +41,9 @@ type dispatcher struct {
 	// expired is told, like emptied, of calls that have worked too long. They
 	// keep their seats until they end after all, or the worker is lost.
 	expired func(*worker, []casualty)
+	// deaf is told once, like emptied, of a worker that does not begin what is
+	// laid out for it, though it could.
+	deaf func(*worker)
 	// worn is told once, like emptied, of a worker that has served its limit.
 	worn func(*worker)
 	// starved is told, like emptied, that a call queues and nobody serves.

@@ -93,6 +93,7 @@ type stage struct {
 	emptied    chan *worker
 	stuck      chan *worker
 	worn       chan *worker
+	deaf       chan *worker
 	expired    chan expiry
 	starved    chan struct{}
 	complaints chan string
@@ -114,6 +115,8 @@ func newStage(t *testing.T, sizes channel.Sizes, workers int) *stage {
 	s.expired, s.starved = make(chan expiry, 100), make(chan struct{}, 1000)
 	s.dispatcher.emptied = func(w *worker) { s.emptied <- w }
 	s.dispatcher.stuck = func(w *worker) { s.stuck <- w }
+	s.deaf = make(chan *worker, 100)
+	s.dispatcher.deaf = func(w *worker) { s.deaf <- w }
 	s.dispatcher.worn = func(w *worker) { s.worn <- w }
 	s.dispatcher.expired = func(w *worker, calls []casualty) { s.expired <- expiry{w, calls} }
 	s.dispatcher.starved = func() { s.starved <- struct{}{} }

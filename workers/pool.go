@@ -62,6 +62,7 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	p.supervisor = newSupervisor(p)
 	p.dispatcher.emptied = p.tell((*supervisor).emptied)
 	p.dispatcher.stuck = p.tell((*supervisor).stuck)
+	p.dispatcher.deaf = p.tell((*supervisor).deaf)
 	p.dispatcher.worn = p.tell((*supervisor).worn)
 	p.dispatcher.expired = func(w *worker, calls []casualty) {
 		p.supervisor.posts.post(func() { p.supervisor.expired(w, calls) })

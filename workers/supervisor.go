@@ -213,6 +213,19 @@ func (s *supervisor) expired(w *worker, stuck []casualty) {
 	}
 }
 
+// deaf: w does not begin its requests. It is stopped, or something in it holds
+// the GIL; others take the requests.
+func (s *supervisor) deaf(w *worker) {
+	g := w.generation
+	if g.workers[w.id] != w || w.state != serving {
+		return
+	}
+	s.pool.options.Log.Error("a worker does not begin the requests it was given; it is replaced (--timeout)", "worker", w.id, "pid", w.pid)
+	g.showStacks(w, channel.WhyRequest)
+	g.retire(w, "it does not begin its requests")
+	g.fill()
+}
+
 // stuck: w is leaving and has nothing left but requests that took too long.
 func (s *supervisor) stuck(w *worker) {
 	w.generation.killAfterStacks(w)

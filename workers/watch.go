@@ -43,6 +43,20 @@ type stint struct {
 	progress uint64
 }
 
+// silence is what the watch knows of a worker that does not begin a call though
+// a thread of it has nothing to do: it is stopped, or something holds the GIL.
+type silence struct {
+	known  bool
+	told   bool
+	ticket uint32    // of the oldest call laid out, which a thread would begin first
+	since  time.Time // when the watch saw that first
+}
+
+// silencePart: so much of the timeout makes silence deafness. A thread begins a
+// call in microseconds, and the call should reach another worker before it has
+// waited too long itself.
+const silencePart = 2
+
 // The watch looks this often: a twentieth of the shortest limit, within reason.
 const (
 	tickLeast = 5 * time.Millisecond
@@ -168,7 +182,8 @@ func (d *dispatcher) turnAwayLocked(c *Call) {
 // lookAtLocked looks at every call of a worker.
 func (d *dispatcher) lookAtLocked(w *worker, now time.Time) {
 	var expired []casualty
-	freed := false
+	var oldest *Call // that is not begun
+	freed, running := false, 0
 	for i := range w.seats {
 		s := &w.seats[i]
 		c := s.call.Load()
@@ -180,15 +195,21 @@ func (d *dispatcher) lookAtLocked(w *worker, now time.Time) {
 				d.vacateLocked(s)
 				d.turnAwayLocked(c)
 				freed = true
+			} else if oldest == nil || older(c.ticket, oldest.ticket) {
+				oldest = c
 			}
 			continue
 		}
+		running++
 		if d.worksTooLongLocked(s, now) {
 			expired = append(expired, d.expireLocked(s, now))
 		}
 	}
 	if freed {
 		d.settleLocked(w)
+	}
+	if d.silentTooLongLocked(w, oldest, running, now) && d.deaf != nil {
+		d.deaf(w)
 	}
 	if len(expired) == 0 {
 		return
@@ -229,6 +250,22 @@ func (d *dispatcher) worksTooLongLocked(s *seat, now time.Time) bool {
 		t.progress, t.since = progress, now
 	}
 	return limit > 0 && now.Sub(s.stint.since) >= limit
+}
+
+// silentTooLongLocked keeps the clock of a worker that has begun so many calls,
+// but not the oldest of the others. It is true once.
+func (d *dispatcher) silentTooLongLocked(w *worker, oldest *Call, running int, now time.Time) bool {
+	s := &w.silence
+	switch {
+	case oldest == nil || running >= w.threads || d.limits.timeout == 0:
+		s.known = false
+	case !s.known || s.ticket != oldest.ticket:
+		s.known, s.ticket, s.since = true, oldest.ticket, now
+	case !s.told && now.Sub(s.since) >= d.limits.timeout/silencePart:
+		s.told = true
+		return true
+	}
+	return false
 }
 
 // expireLocked fails the call on s, if anybody waits for it; the seat stays

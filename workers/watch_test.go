@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"gowsgi/embed/channel"
 	"gowsgi/embed/channel/channeltest"
 	"gowsgi/environ"
 	"gowsgi/wsgi"
@@ -291,6 +292,55 @@ func TestWatch_TellsAtOnceWhenAStuckWorkerIsRetired(t *testing.T) {
 			a.by.die("killed by SIGKILL")
 		})
 	}
+}
+
+// asleep joins a worker none of whose threads ever does anything.
+func (s *stage) asleep() *worker {
+	s.Helper()
+	segment, err := channel.Create(s.sizes)
+	if err != nil {
+		s.Fatal(err)
+	}
+	w := newWorker(99, segment)
+	w.holders.Store(1) // nobody listens
+	s.join(w)
+	return w
+}
+
+func TestWatch_TellsOfAWorkerThatBeginsNothing(t *testing.T) {
+	s := newClock(t, 0)
+	w := s.asleep()
+	c := s.ask("call")
+	s.later(0)
+	s.later(testTimeout/silencePart - time.Second)
+	none(t, s.deaf, "deaf")
+	s.later(time.Second)
+	if got := await(t, s.deaf, "deaf is told"); got != w {
+		t.Errorf("deaf(%d), want the worker that sleeps", got.id)
+	}
+	s.later(testTimeout)
+	none(t, s.deaf, "deaf")
+	s.retire(w)
+	s.enter()
+	s.next().answer()
+	s.expect(c, "call")
+	s.lose(w, lostTo(w.id, "the test is over"))
+}
+
+// A worker whose threads all work need not begin anything, and one that begins
+// something is awake.
+func TestWatch_SaysNothingOfABusyWorker(t *testing.T) {
+	s := newClock(t, 1)
+	calls := []*asked{s.ask("one"), s.ask("two"), s.ask("three")}
+	s.later(0)
+	for _, c := range calls {
+		a := s.next()
+		s.later(0)
+		s.pass(testTimeout - time.Second)
+		a.answer()
+		s.expect(c, a.name)
+	}
+	none(t, s.deaf, "deaf")
 }
 
 func TestWatch_TurnsAwayWhatWaitsTooLong(t *testing.T) {

@@ -22,6 +22,7 @@ type worker struct {
 	served  int   // calls it answered, or spoiled, to the end
 	expired int   // seats whose call has worked too long
 	stuck   bool  // it has been told of
+	silence silence
 
 	// holders of the segment: the goroutine that listens to it, and the
 	// dispatcher until the process and its last call are gone

@@ -323,9 +323,8 @@ func (r *run) failed(err error) {
 	case errors.As(err, &lost):
 		code, why = 502, "the worker process ended while it ran this request"
 		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
-	case errors.As(err, &late):
+	case errors.As(err, &late): // logged by the backend, with what it does about the worker
 		code, why = 504, "the application did not answer this request in time"
-		r.gateway.options.Log.Error("request timed out", "request", requestLine(r.request), "id", r.id(), "worker", late.Worker, "elapsed", late.Elapsed)
 	case errors.Is(err, ErrQueuedTooLong): // logged by the backend, all together
 		code, why, fields = 503, overloaded, []environ.Header{retryAfter}
 	default:
