@@ -113,7 +113,7 @@ func TestFaults_LogSaysWhatADeadWorkerRan(t *testing.T) {
 func TestFaults_TimeoutAnswers504(t *testing.T) {
 	for _, path := range []string{"/sleep", "/busy", "/gil", "/stubborn"} {
 		t.Run(path[1:], func(t *testing.T) {
-			s := Start(t, "misbehave.slow", "-w", "2", "-t", "300ms", "--graceful-timeout", "100ms")
+			s := Start(t, "misbehave.slow", "-w", "2", "-t", "1s", "--graceful-timeout", "100ms")
 			c, begun := slowly(s, path+"?seconds=60")
 			for range 20 {
 				if r := s.Ask("/sleep?seconds=0"); r.Body != "done\n" {
@@ -140,7 +140,7 @@ func TestFaults_TimeoutAnswers504(t *testing.T) {
 
 // An answer that has begun and stops must not look complete.
 func TestFaults_TimeoutBreaksAnAnswerThatHasBegun(t *testing.T) {
-	s := Start(t, "misbehave.slow", "-w", "2", "-t", "300ms", "--graceful-timeout", "100ms")
+	s := Start(t, "misbehave.slow", "-w", "2", "-t", "1s", "--graceful-timeout", "100ms")
 	c, _ := slowly(s, "/stalled?seconds=60")
 	if r := c.Read("GET"); r.Status != 200 || r.Body != "tick\n" || r.Broken == nil {
 		t.Errorf("GET /stalled = %s %q %v, want the first tick and a broken answer", r.Line(), r.Body, r.Broken)
@@ -153,11 +153,11 @@ func TestFaults_TimeoutBreaksAnAnswerThatHasBegun(t *testing.T) {
 func TestFaults_TimeoutReplacesTheWorker(t *testing.T) {
 	for path, function := range map[string]string{"/sleep": "variant", "/busy": "busy", "/gil": "holding_gil"} {
 		t.Run(path[1:], func(t *testing.T) {
-			s := Start(t, "misbehave.slow", "--threads", "2", "-t", "300ms")
+			s := Start(t, "misbehave.slow", "--threads", "2", "-t", "1s")
 			old := s.workerPIDs()[0]
 			var other *Conn
 			if path != "/gil" { // under which nothing else runs
-				other, _ = slowly(s, "/blocks?seconds=1.5")
+				other, _ = slowly(s, "/blocks?seconds=2.5")
 			}
 			c, _ := slowly(s, path+"?seconds=60")
 			if r := c.Read("GET"); r.Status != 504 {
@@ -184,7 +184,7 @@ func TestFaults_TimeoutReplacesTheWorker(t *testing.T) {
 
 // A close() that hangs costs its client nothing, and its worker is replaced.
 func TestFaults_TimeoutEndsACloseThatHangs(t *testing.T) {
-	s := Start(t, "misbehave.slow", "-t", "300ms")
+	s := Start(t, "misbehave.slow", "-t", "1s")
 	old := s.workerPIDs()[0]
 	if r := s.Ask("/closing?seconds=60"); r.Body != "body\n" || r.Broken != nil {
 		t.Errorf("GET /closing = %s %q %v, want its body", r.Line(), r.Body, r.Broken)
@@ -204,7 +204,7 @@ func TestFaults_TimeoutEndsACloseThatHangs(t *testing.T) {
 // for, what it had not begun goes to its successor.
 func TestFaults_TimeoutReplacesAStoppedWorker(t *testing.T) {
 	t.Run("in a request", func(t *testing.T) {
-		s := Start(t, "misbehave.dying", "-t", "300ms")
+		s := Start(t, "misbehave.dying", "-t", "1s")
 		if r := s.Ask("/stop"); r.Status != 504 {
 			t.Errorf("GET /stop = %s, want 504", r.Line())
 		}
@@ -228,8 +228,8 @@ func TestFaults_TimeoutReplacesAStoppedWorker(t *testing.T) {
 
 // An application that goes on giving may take as long as it likes.
 func TestFaults_TimeoutRestartsWithEachBlock(t *testing.T) {
-	s := Start(t, "misbehave.slow", "-t", "500ms")
-	if r := s.Ask("/blocks?seconds=1.5"); r.Broken != nil || strings.Count(r.Body, "tick\n") < 8 {
+	s := Start(t, "misbehave.slow", "-t", "1s")
+	if r := s.Ask("/blocks?seconds=2.5"); r.Broken != nil || strings.Count(r.Body, "tick\n") < 8 {
 		t.Errorf("GET /blocks = %s %q %v, want all of its ticks", r.Line(), r.Body, r.Broken)
 	}
 }
