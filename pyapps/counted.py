@@ -7,6 +7,7 @@
 /write    two blocks by the callable that start_response returns, one by the iterable
 /retry    start_response again with exc_info, before anything was sent
 /raise    raises: 500 and a traceback in the log
+/after    runs two functions after the response, one of which adds the other
 /half     raises after the first block: the answer breaks off
 /count    JSON, after a collection: ``blocks``, what the allocator has given out,
           ``objects``, those the collector knows, and ``references``, all there are,
@@ -19,6 +20,7 @@ take what caches hold.
 import gc
 import sys
 
+import afterwards
 import echo
 import hello
 import stream
@@ -46,6 +48,12 @@ def retry(environ, start_response):
     except LookupError:
         start_response("404 Not Found", PLAIN[:], sys.exc_info())
     return [b"not found\n"]
+
+
+def after(environ, start_response):
+    module = afterwards.gowsgi
+    module.after_response(module.after_response, dict, [("a", object())])
+    return hello.application(environ, start_response)
 
 
 def fail(environ, start_response):
@@ -83,6 +91,7 @@ VARIANTS = {
     "/stream": streamed,
     "/write": write,
     "/retry": retry,
+    "/after": after,
     "/raise": fail,
     "/half": half,
     "/count": count,

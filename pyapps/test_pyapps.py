@@ -16,6 +16,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -370,6 +371,60 @@ class TestValidated(unittest.TestCase):
         application = validated.wrap("misbehave.blocks")
         with self.assertRaises(AssertionError):
             exchange(application, target="/yields?what=str", validated=False)
+
+
+class TestAfterwards(unittest.TestCase):
+    """Without gowsgi: what docs/python-module.md has for that."""
+
+    def test_functions_run_in_order(self):
+        import afterwards
+
+        with tempfile.TemporaryDirectory() as folder:
+            mark = Path(folder, "mark")
+            for kind in ("list", "generator", "write"):
+                target = f"/answer?kind={kind}&mark={mark}"
+                answer = exchange(afterwards.application, target=target)
+                self.assertEqual((answer.status, answer.body), (200, b"whole\n"))
+                self.assertEqual(mark.read_text(), "first None\nlast None\n")
+                mark.unlink()
+            answer = exchange(afterwards.application, target="/answer?kind=empty")
+            self.assertEqual((answer.status, answer.body), (200, b""))
+
+    def test_failures_show(self):
+        import afterwards
+
+        for target in ("/answer?fails=1", "/answer?kind=raise"):
+            with self.assertRaises(RuntimeError):
+                exchange(afterwards.application, target=target, validated=False)
+
+    def test_endless_goes_on(self):
+        import afterwards
+
+        blocks, _, _ = open_exchange(
+            afterwards.application, environ_for("GET", "/answer?kind=endless", b"", {})
+        )
+        self.assertEqual(len(next(blocks)), len(next(blocks)))
+
+    def test_there_is_neither_worker_nor_request(self):
+        import afterwards
+
+        told = exchange(afterwards.application, target="/ids").json()
+        none = {"worker_id": None, "request_id": None, "environ": None}
+        self.assertEqual(told, none)
+
+    def test_postfork_and_atshutdown(self):
+        code = (
+            "from afterwards import gowsgi\n"
+            "@gowsgi.postfork\n"
+            "def begin(): print('begin')\n"
+            "@gowsgi.atshutdown\n"
+            "def end(): print('end')\n"
+            "print(begin.__name__, end.__name__)\n"
+        )
+        said = subprocess.run(
+            [sys.executable, "-c", code], cwd=HERE, capture_output=True, check=True
+        )
+        self.assertEqual(said.stdout, b"begin\nbegin end\nend\n")
 
 
 class TestDemo(unittest.TestCase):

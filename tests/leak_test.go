@@ -21,7 +21,8 @@ type kindOfRequest struct {
 }
 
 var kindsOfRequests = []kindOfRequest{
-	{target: "/hello", status: 200, share: 25},
+	{target: "/hello", status: 200, share: 20},
+	{target: "/after", status: 200, share: 5},
 	{target: "/echo?a=b", body: strings.Repeat("body ", 200), status: 200, share: 15},
 	{target: "/upload", body: strings.Repeat("a line\n", 100), status: 200, share: 15},
 	{target: "/stream?blocks=5&size=100", status: 200, share: 15},
