@@ -62,6 +62,11 @@ func (c *crowd) perform(_ *fakeWorker, x *channeltest.Exchange) {
 	switch o.what {
 	case "block":
 		x.Single(head200, o.content())
+	case "after":
+		x.Begin(head200, o.content(), -1)
+		x.Answered(channeltest.Complete, "")
+		x.AwaitSent()
+		x.FinishAfter("")
 	case "stream":
 		x.Begin(head200, nil, int64(o.size))
 		stream(x, o.content())
@@ -136,7 +141,7 @@ func (c *crowd) connect(number, n int) {
 	}
 	call := newCall()
 	for i := range n {
-		what := []string{"block", "block", "stream", "echo", "raise", "half"}[random.IntN(6)]
+		what := []string{"block", "block", "stream", "echo", "raise", "half", "after"}[random.IntN(7)]
 		o := order{what, number*1_000_000 + i, random.IntN(3000)}
 		if what == "stream" || what == "echo" {
 			o.size = random.IntN(20_000)
