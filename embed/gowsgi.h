@@ -149,6 +149,9 @@ int gw_boot(const char *program, int argc, char *const *argv, char *why,
 void gw_title_room(char *room, size_t size);
 void gw_title_set(const char *title);
 
+/* settle.c, called from Go */
+size_t gw_settle(void);
+
 /* zygote.c, called from Go */
 int gw_zygote_loop(int control);
 

@@ -132,7 +132,8 @@ func interpreterError(program, why string) error {
 }
 
 // prepare makes the host module, preloads the application if asked, and
-// freezes what exists. It returns the exit code, 0 to go on.
+// freezes what exists; with an application in it the memory is settled for the
+// workers to share. It returns the exit code, 0 to go on.
 func prepare(settings *Settings) int {
 	host, err := importHost()
 	if err == nil {
@@ -156,6 +157,9 @@ func prepare(settings *Settings) int {
 		return ExitInterpreter
 	}
 	C.gw_host_set((*C.PyObject)(unsafe.Pointer(host))) // takes the reference over
+	if settings.Preload {
+		C.gw_settle()
+	}
 	return 0
 }
 

@@ -599,7 +599,7 @@ class TestMisbehave(unittest.TestCase):
     def test_modules_without_a_failing_import_answer_404_to_unknown_paths(self):
         modules = (
             "start_response blocks closing raising headers lengths dying slow leaking"
-            " threads reading complaining tampering"
+            " threads reading complaining tampering holes"
         ).split()
         for module in modules:
             with self.subTest(module):
@@ -617,7 +617,7 @@ class TestMisbehave(unittest.TestCase):
         ):
             for module in (
                 "start_response blocks closing raising lengths dying slow leaking"
-                " threads reading complaining tampering"
+                " threads reading complaining tampering holes"
             ).split():
                 taken.clear()
                 loaded = importlib.import_module(f"misbehave.{module}")
