@@ -104,7 +104,12 @@ input_wait(Input *self)
     return -1;
 }
 
-/* Copy up to `size` bytes that are there into `to` and give their room back.
+/*
+ * Copy up to `size` bytes that are there into `to` and give their room back.
+ * A front that waits for room is woken once half of the ring is free: waking
+ * it for every piece would cost a switch per piece. A reader that finds less
+ * goes on to the end of what is there, so it does not wait for a front that
+ * waits for it.
  */
 static size_t
 input_take(struct gw_exchange *exchange, char *to, size_t size)
@@ -120,7 +125,8 @@ input_take(struct gw_exchange *exchange, char *to, size_t size)
     memcpy(to + first, exchange->body, n - first);
     __atomic_store_n(&exchange->slot->body_consumed, from + n,
                      __ATOMIC_SEQ_CST);
-    gw_slot_tell(exchange, GW_WAIT_ROOM);
+    if (ready - n <= capacity / 2)
+        gw_slot_tell(exchange, GW_WAIT_ROOM);
     return n;
 }
 

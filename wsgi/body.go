@@ -7,12 +7,16 @@ import (
 	"io"
 )
 
+// smallBody is the longest body the gateway keeps for a sender that is not done
+// yet, in bytes: with many slow senders it is what each costs.
+const smallBody = 256 << 10
+
 // gather reads the request body before the call as far as it is small: then a
 // slow sender occupies a goroutine, not a worker. A body that fits is complete
 // in body; of a longer one, more says that the rest has to follow. A client
 // that waits for "100 Continue" is only asked once the application reads.
 func (r *run) gather() (body []byte, more bool, err error) {
-	limit := r.call.BodyLimit()
+	limit := min(r.call.BodyLimit(), smallBody)
 	length := r.request.ContentLength
 	switch {
 	case length == 0 && !r.request.Chunked:

@@ -23,6 +23,26 @@ func split(text string, n int) (pieces [][]byte) {
 	return pieces
 }
 
+// A ring that takes more than a small body is no reason to keep more in the
+// front for a slow sender.
+func TestGateway_KeepsNoMoreThanASmallBodyBeforeTheCall(t *testing.T) {
+	for length, more := range map[int]bool{smallBody: false, smallBody + 1: true} {
+		s := newScene(t)
+		s.call.limit = 4 * smallBody
+		body := strings.Repeat("b", length)
+		s.post(int64(length))
+		s.exchange.pieces = split(body, 64<<10)
+		s.call.blocks = []string{"thanks"}
+		s.play()
+		if got := s.call.request.BodyMore; got != more {
+			t.Errorf("a body of %d bytes: the call began with more = %v, want %v", length, got, more)
+		}
+		if string(s.call.body) != body {
+			t.Errorf("a body of %d bytes: the application has got %d", length, len(s.call.body))
+		}
+	}
+}
+
 // TestGateway_BringsTheWholeBody: small bodies are complete before the call,
 // longer ones follow it. The fake takes 16 bytes with Begin.
 func TestGateway_BringsTheWholeBody(t *testing.T) {

@@ -38,7 +38,7 @@ type front struct {
 
 // Sizes of a worker's shared memory. Only what is touched uses memory.
 const (
-	bodyRing  = 256 << 10 // bodies up to this are complete before the call
+	bodyRing  = 1 << 20   // of a streamed body: in a small ring front and worker wait for each other more
 	replyRing = 256 << 10 // also the largest response head
 	faultArea = 64 << 10  // of a traceback
 	// laidAhead requests wait in each worker for a thread to end its own. With
