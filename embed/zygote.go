@@ -35,7 +35,8 @@ var moduleSource string
 
 const hostFile = "<gowsgi host>"
 
-// ZygoteVariable, when set in the environment, makes the binary a zygote.
+// ZygoteVariable is the environment variable that, when set, makes the binary
+// a zygote.
 const ZygoteVariable = "GOWSGI_ZYGOTE"
 
 // controlDescriptor is where the front puts the control socket: the first of
@@ -148,7 +149,7 @@ func prepare(settings *Settings) int {
 	if err == nil {
 		err = call(host, "freeze")
 	}
-	var exit *exitRequest
+	var exit *exitError
 	switch {
 	case errors.As(err, &exit):
 		return exit.code
@@ -217,10 +218,10 @@ func call(host *python3.PyObject, name string, args ...*python3.PyObject) error 
 	return nil
 }
 
-// exitRequest is SystemExit: the reason has been written already.
-type exitRequest struct{ code int }
+// exitError is SystemExit: the reason has been written already.
+type exitError struct{ code int }
 
-func (e *exitRequest) Error() string { return fmt.Sprintf("exit %d", e.code) }
+func (e *exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
 // pythonError takes the exception that is set and makes a Go error of it.
 func pythonError(doing string) error {
@@ -241,10 +242,10 @@ func pythonError(doing string) error {
 		if code != nil {
 			defer code.DecRef()
 			if python3.PyLong_Check(code) {
-				return &exitRequest{python3.PyLong_AsLong(code)}
+				return &exitError{python3.PyLong_AsLong(code)}
 			}
 		}
-		return &exitRequest{1}
+		return &exitError{1}
 	}
 	text := value.Repr() // new
 	if text == nil {

@@ -21,6 +21,7 @@ import (
 
 // In is the server in the eyes of a subtest.
 func (s *Server) In(t testing.TB) *Server {
+	t.Helper()
 	mine := &Server{run: s.run, Binds: s.Binds, T: t, from: s.log.count()}
 	t.Cleanup(mine.showLog)
 	return mine

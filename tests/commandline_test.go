@@ -452,7 +452,10 @@ func TestCommandLine_WritesAccessLog(t *testing.T) {
 }
 
 // newLogFile watches a file like a mark file, for a line that holds a text.
-func newLogFile(t *testing.T, path string) logFile { return logFile{markFile{t, path}} }
+func newLogFile(t testing.TB, path string) logFile {
+	t.Helper()
+	return logFile{markFile{t, path}}
+}
 
 type logFile struct{ markFile }
 

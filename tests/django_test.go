@@ -61,6 +61,7 @@ func startDjango(t *testing.T, app string, args ...string) *Server {
 
 // servesDjango is what holds however the work is shared.
 func servesDjango(t *testing.T, s *Server) {
+	t.Helper()
 	for _, behaviour := range []struct {
 		name string
 		test func(*Server)

@@ -47,11 +47,13 @@ func TestFlask_Validated(t *testing.T) {
 }
 
 func startFlask(t *testing.T, app string, args ...string) *Server {
+	t.Helper()
 	return StartWith(t, Options{App: app, Args: args, Env: []string{"FLASK_FILES=" + t.TempDir()}})
 }
 
 // servesFlask is what holds however the work is shared.
 func servesFlask(t *testing.T, s *Server) {
+	t.Helper()
 	for _, behaviour := range []struct {
 		name string
 		test func(*Server)

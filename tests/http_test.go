@@ -78,11 +78,11 @@ func TestHTTP_ServesHTTP10(t *testing.T) {
 		c.Send("GET " + target + " HTTP/1.0\r\n" + strings.Join(append(fields, "\r\n"), "\r\n"))
 		return c, c.Read("GET")
 	}
-	c, r := ask("/?blocks=3&size=10")
+	_, r := ask("/?blocks=3&size=10")
 	if r.Framing != UntilClose || len(r.Body) != 30 || r.Broken != nil {
 		t.Errorf("unknown length: %d bytes (%s) %v, want 30 until close", len(r.Body), r.Framing, r.Broken)
 	}
-	c, r = ask("/?blocks=3&size=10&length=1")
+	c, r := ask("/?blocks=3&size=10&length=1")
 	if r.Framing != Length || len(r.Body) != 30 {
 		t.Errorf("known length: %d bytes (%s), want 30 by Content-Length", len(r.Body), r.Framing)
 	}

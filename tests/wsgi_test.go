@@ -29,6 +29,7 @@ func validated(app string) string {
 
 // twice runs test against app itself and behind wsgiref.validate.
 func twice(t *testing.T, app string, test func(*testing.T, *Server)) {
+	t.Helper()
 	t.Run("bare", func(t *testing.T) { test(t, Shared(t, app)) })
 	t.Run("validated", func(t *testing.T) {
 		s := Shared(t, validated(app))
@@ -139,6 +140,7 @@ type markFile struct {
 }
 
 func newMarkFile(t testing.TB) markFile {
+	t.Helper()
 	return markFile{t, filepath.Join(t.TempDir(), "mark")}
 }
 

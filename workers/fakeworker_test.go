@@ -107,6 +107,7 @@ type expiry struct {
 }
 
 func newStage(t *testing.T, sizes channel.Sizes, workers int) *stage {
+	t.Helper()
 	s := &stage{
 		T: t, sizes: sizes, dispatcher: &dispatcher{},
 		begun: make(chan *act, 1000), emptied: make(chan *worker, 100), complaints: make(chan string, 100),

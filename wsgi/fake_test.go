@@ -303,6 +303,7 @@ type scene struct {
 func (s *scene) NewCall() Call { s.calls++; return &s.call }
 
 func newScene(t *testing.T) *scene {
+	t.Helper()
 	s := &scene{t: t}
 	s.request = environ.Request{
 		Method: []byte("GET"), Target: []byte("/asked"), Path: []byte("/asked"), Proto: []byte("HTTP/1.1"), Scheme: "http",

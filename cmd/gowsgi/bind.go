@@ -307,7 +307,7 @@ func removeStale(path string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return errors.New("there is a file of that name that is not a socket; remove it or choose another path")
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	conn, err := net.DialTimeout("unix", path, time.Second) //nolint:noctx // nothing could cancel it, and it ends by itself
 	if err == nil {
 		_ = conn.Close()
 	}

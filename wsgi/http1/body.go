@@ -4,6 +4,7 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -210,7 +211,7 @@ var longAgo = time.Unix(1, 0)
 // now at the next request.
 func (x *Exchange) drain() bool {
 	b := &x.body
-	if b.interrupted.Swap(false) && b.err == ErrInterrupted {
+	if b.interrupted.Swap(false) && errors.Is(b.err, ErrInterrupted) {
 		b.err = nil
 	}
 	switch {
@@ -226,7 +227,7 @@ func (x *Exchange) drain() bool {
 	for dropped := 0; dropped <= drainLimit; {
 		n, err := x.ReadBody(scratch[:])
 		if err != nil {
-			return err == io.EOF
+			return errors.Is(err, io.EOF)
 		}
 		dropped += n
 	}
