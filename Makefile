@@ -1,7 +1,7 @@
 # gowsgi: what can be made. "make help" lists it.
 #
 # PYTHON names the CPython (3.9 to 3.13, with a shared library) that is built
-# against: make PYTHON=/usr/bin/python3.12
+# against: make PYTHON=/opt/python3.12/bin/python3
 PYTHON ?= /usr/bin/python3
 DEBUG_PYTHON ?= /usr/bin/python3.11-dbg
 FUZZTIME ?= 20s
