@@ -78,11 +78,13 @@ func TestChaos_WorkersDieUnderLoad(t *testing.T) {
 	if lost, most := c.lost.Load()+c.broken.Load(), int64(kills*chaosThreads-suicides); lost > most {
 		t.Errorf("%d requests were lost, want at most %d: %d deaths of %d threads each", lost, most, kills, chaosThreads)
 	}
-	if c.lost.Load() == 0 || c.broken.Load() == 0 {
-		t.Errorf("%d requests got a 502, %d a broken answer: want some of each, or nothing was tried", c.lost.Load(), c.broken.Load())
+	// a short run may not hit a request of each kind
+	retried, lost, broken := int64(count(s.Log(), "trying another one")), c.lost.Load(), c.broken.Load()
+	if retried+lost+broken == 0 || !testing.Short() && (retried == 0 || lost == 0 || broken == 0) {
+		t.Errorf("%d requests were tried again, %d got a 502, %d a broken answer: want some of each, or nothing was tried", retried, lost, broken)
 	}
-	t.Logf("%d kills (%d by the application): %d requests answered, %d got 502, %d broke off",
-		kills, suicides, c.answered.Load(), c.lost.Load(), c.broken.Load())
+	t.Logf("%d kills (%d by the application): %d requests answered, %d tried again, %d got 502, %d broke off",
+		kills, suicides, c.answered.Load(), retried, lost, broken)
 }
 
 func awaitValue[T any](t *testing.T, from <-chan T, what string) T {

@@ -301,7 +301,7 @@ const oldEnough = time.Second
 // running.
 func (g *generation) forget(w *worker, reason string) (useful bool, ran []casualty) {
 	delete(g.workers, w.id)
-	served, ran := g.supervisor.pool.dispatcher.lose(w, &wsgi.LostError{Worker: w.id, Reason: reason})
+	served, ran := g.supervisor.pool.dispatcher.lose(w, &wsgi.LostError{Worker: w.id, Reason: reason, Overdue: w.killed})
 	return served > 0 || time.Since(w.started) >= oldEnough, ran
 }
 

@@ -111,6 +111,8 @@ func (e *ApplicationError) Error() string { return "wsgi: the application failed
 type LostError struct {
 	Worker uint32
 	Reason string // "killed by SIGSEGV"
+	// Overdue: the server ended it, because its requests did not end.
+	Overdue bool
 }
 
 func (e *LostError) Error() string {

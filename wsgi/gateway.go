@@ -44,7 +44,8 @@ type Options struct {
 	Log     *slog.Logger
 	// RetryLost: a request that was lost with its worker is given to another
 	// one, once, if it is GET or HEAD, its body is here in full, and nothing of
-	// an answer has come. Methods that are idempotent but change something
+	// an answer has come. Not one that its worker had to be ended for: it would
+	// take as long again. Methods that are idempotent but change something
 	// (RFC 9110 §9.2.2: PUT, DELETE) are not: nobody knows how far they got.
 	RetryLost bool
 	// Access, if not nil, is called once for each exchange, after its answer.
@@ -225,7 +226,7 @@ func (r *run) answer() {
 // second time, and logs that it is.
 func (r *run) mayRetry(err error) bool {
 	var lost *LostError
-	if err == nil || !errors.As(err, &lost) || !r.gateway.options.RetryLost || r.asked.BodyMore {
+	if err == nil || !errors.As(err, &lost) || lost.Overdue || !r.gateway.options.RetryLost || r.asked.BodyMore {
 		return false
 	}
 	if method := string(r.request.Method); method != "GET" && method != "HEAD" {

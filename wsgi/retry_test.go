@@ -47,6 +47,10 @@ func TestGateway_RetriesOnceAndOnlyWhatIsSafe(t *testing.T) {
 			func(s *scene) { s.retry = false },
 			[]string{"refuse 502"}, []string{"begin", "head", "end"},
 		},
+		"its worker was ended for it": {
+			func(s *scene) { s.call.headErrs = []error{&LostError{Worker: 3, Overdue: true}} },
+			[]string{"refuse 502"}, []string{"begin", "head", "end"},
+		},
 		"POST": {
 			func(s *scene) { s.request.Method = []byte("POST") },
 			[]string{"refuse 502"}, []string{"begin", "head", "end"},
