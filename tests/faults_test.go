@@ -277,7 +277,8 @@ func (g *gate) ask(s *Server, n int) <-chan *Response {
 // --max-queue: the pool takes what fits its seats and the queue; the rest get
 // 503 at once, with a time to come back. Nothing here depends on time.
 func TestFaults_MaxQueueRefusesTheRest(t *testing.T) {
-	const threads, ahead, queue, asked = 2, 3, 6, 30
+	const threads, queue, asked = 2, 6, 30
+	const ahead = 7 // laidAhead in cmd/gowsgi
 	access := filepath.Join(t.TempDir(), "access.log")
 	s := Start(t, "misbehave.gated", "--threads", strconv.Itoa(threads), "--max-queue", strconv.Itoa(queue), "--access-logfile", access)
 	g := newGate(t)
@@ -321,8 +322,8 @@ func TestFaults_QueueTimeoutAnswers503(t *testing.T) {
 	s := Start(t, "misbehave.gated", "--queue-timeout", "200ms")
 	g := newGate(t)
 	first, _ := slowly(s, g.target())
-	rest := g.ask(s, 6) // more than there are seats
-	for range 6 {
+	rest := g.ask(s, 12) // more than there are seats
+	for range 12 {
 		r := awaitValue(t, rest, "a refusal")
 		if r.Line() != "503 Service Unavailable" || r.Value("Retry-After") != "1" {
 			t.Errorf("GET that waits = %s, Retry-After %q; want 503 and 1", r.Line(), r.Value("Retry-After"))
