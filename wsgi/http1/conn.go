@@ -197,9 +197,9 @@ func (c *conn) worthParsing(seen int) bool {
 // awaitByte waits, idle, for the first bytes of a request.
 func (c *conn) awaitByte() bool {
 	c.state.Store(connIdle)
-	// Shutdown first says it is closing and then looks at the state; this looks in the opposite order,
+	// Shutdown first says it is hasty and then looks at the state; this looks in the opposite order,
 	// so one of the two sees the other.
-	if c.srv.closing.Load() {
+	if c.srv.hasty.Load() {
 		return false
 	}
 	wait := c.srv.o.KeepAlive

@@ -17,7 +17,7 @@ func refuse(status int, why string) error { return &ParseError{Status: status, W
 
 // Errors of Server.Serve.
 var (
-	// ErrClosed is returned by Serve after Shutdown or Close.
+	// ErrClosed is returned by Serve after Shutdown, Drain or Close.
 	ErrClosed = errors.New("http1: server closed")
 )
 

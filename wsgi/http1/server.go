@@ -49,12 +49,14 @@ type Handler interface {
 type Server struct {
 	o       Options
 	log     *slog.Logger
-	closing atomic.Bool
+	closing atomic.Bool // no new connections, and every answer is its connection's last
+	hasty   atomic.Bool // connections end where they would wait for another request
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	drained   chan struct{} // made by the first Shutdown, closed with the last connection
+	closed    bool          // Close was called
+	drained   chan struct{} // made by the first Shutdown or Drain, closed with the last connection
 }
 
 // New makes a server. It starts nothing. It panics when Options.Server cannot be a field value.
@@ -70,7 +72,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// Serve accepts connections of l until Shutdown or Close, then returns ErrClosed; it closes l. When
+// Serve accepts connections of l until Shutdown, Drain or Close, then returns ErrClosed; it closes l. When
 // accepting fails because something is used up (descriptors, memory), it tries again after a while,
 // with one line in the log per shortage.
 func (s *Server) Serve(l net.Listener) error {
@@ -128,13 +130,14 @@ func (s *Server) removeListener(l net.Listener) {
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
 	_ = l.Close()
+	s.checkDrained()
 }
 
 // start serves a connection in a goroutine of its own.
 func (s *Server) start(nc net.Conn) {
 	c := newConn(s, nc)
 	s.mu.Lock()
-	if s.closing.Load() {
+	if s.closed {
 		s.mu.Unlock()
 		_ = nc.Close()
 		return
@@ -152,9 +155,10 @@ func (s *Server) forget(c *conn) {
 	s.checkDrained()
 }
 
-// checkDrained tells Shutdown when no connection is left. s.mu is held.
+// checkDrained tells Shutdown and Drain when no connection is left, nor a Serve that may just have
+// accepted one. s.mu is held.
 func (s *Server) checkDrained() {
-	if s.drained == nil || len(s.conns) > 0 {
+	if s.drained == nil || len(s.conns) > 0 || len(s.listeners) > 0 {
 		return
 	}
 	select {
@@ -169,16 +173,39 @@ func (s *Server) checkDrained() {
 // the rest open; Close ends them.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	s.hasty.Store(true)
 	s.stop()
-	if s.drained == nil {
-		s.drained = make(chan struct{})
-	}
 	for c := range s.conns {
 		c.closeIdle()
 	}
-	s.checkDrained()
-	drained := s.drained
+	drained := s.awaitDrained()
 	s.mu.Unlock()
+	return await(ctx, drained)
+}
+
+// Drain is Shutdown for a server whose listening sockets another process accepts from already: no client
+// may notice. Idle connections stay open, for a request can be on its way on any of them; the next one is
+// answered with Connection: close, and without one the connection's own timer ends it. What was accepted
+// before the listeners were closed is served. When ctx ends first Drain returns ctx.Err(); Shutdown may
+// follow.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.stop()
+	drained := s.awaitDrained()
+	s.mu.Unlock()
+	return await(ctx, drained)
+}
+
+// awaitDrained gives the channel that is closed when no connection is left. s.mu is held.
+func (s *Server) awaitDrained() <-chan struct{} {
+	if s.drained == nil {
+		s.drained = make(chan struct{})
+	}
+	s.checkDrained()
+	return s.drained
+}
+
+func await(ctx context.Context, drained <-chan struct{}) error {
 	select {
 	case <-drained:
 		return nil
@@ -191,6 +218,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
+	s.hasty.Store(true)
 	s.stop()
 	for c := range s.conns {
 		_ = c.nc.Close()

@@ -132,6 +132,49 @@ func TestServer_ShutdownClosesIdleConnectionsAndLetsExchangesFinish(t *testing.T
 	}
 }
 
+func TestServer_DrainAnswersOneMoreRequestOnIdleConnections(t *testing.T) {
+	s, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: echo})
+	fresh, idle := dial(t, addr), dial(t, addr)
+	idle.send(get)
+	idle.answer("GET")
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Drain(ended); err != context.Canceled {
+		t.Errorf("Drain with open connections and an ended context = %v, want context.Canceled", err)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		_ = c.Close()
+		t.Errorf("connecting after Drain = nil, want it refused")
+	}
+	finished := make(chan error, 1)
+	go func() { finished <- s.Drain(context.Background()) }()
+	for name, c := range map[string]*client{"fresh": fresh, "idle": idle} {
+		c.send(get)
+		if resp, _ := c.answer("GET"); !resp.Close {
+			t.Errorf("answer on a %s connection during Drain says close: false, want true", name)
+		}
+		c.expectClosed()
+		_ = c.Close()
+	}
+	if err := <-finished; err != nil {
+		t.Errorf("Drain = %v, want nil", err)
+	}
+}
+
+func TestServer_ShutdownAfterDrainClosesIdleConnections(t *testing.T) {
+	s, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: echo})
+	idle := dial(t, addr)
+	idle.send(get)
+	idle.answer("GET")
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.Drain(ended)
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Errorf("Shutdown after Drain = %v, want nil", err)
+	}
+	idle.expectClosed()
+}
+
 func TestServer_CloseEndsRunningExchanges(t *testing.T) {
 	entered, failed := make(chan struct{}), make(chan error, 1)
 	s, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: handlerFunc(func(x *Exchange) {
