@@ -88,6 +88,7 @@ func cleanEnvironment(more ...string) []string {
 		name, _, _ := strings.Cut(pair, "=")
 		switch {
 		case strings.HasPrefix(name, "GOWSGI_"), strings.HasPrefix(name, "PYTHON"),
+			strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "WATCHDOG_"), name == "NOTIFY_SOCKET",
 			name == "VIRTUAL_ENV", name == "PORT", name == "WEB_CONCURRENCY":
 		default:
 			kept = append(kept, pair)

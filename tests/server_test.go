@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,13 +39,19 @@ type Options struct {
 	Dir   string   // the folder to start in; empty: pyapps
 	Files []*os.File
 	// Under is a command to start gowsgi by, such as unshare with its flags.
-	Under  []string
-	noBind bool // add no -b
+	Under []string
+	// Through is a command that becomes gowsgi, such as env or a shell's exec.
+	Through []string
+	Binary  string // the program; empty: the one under test
+	noBind  bool   // add no -b
 }
 
 func (o *Options) command() *exec.Cmd {
-	args := append([]string{}, o.Under...)
-	args = append(append(args, binary), o.Args...)
+	program := binary
+	if o.Binary != "" {
+		program = o.Binary
+	}
+	args := append(slices.Concat(o.Under, o.Through, []string{program}), o.Args...)
 	if !o.noBind && !o.binds() {
 		args = append(args, "-b", "127.0.0.1:0")
 	}

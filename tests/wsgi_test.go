@@ -211,3 +211,6 @@ func output(t testing.TB, name string, args ...string) []string {
 	}
 	return nil
 }
+
+// after is closed, or ready, at a time.
+func after(end time.Time) <-chan time.Time { return time.After(time.Until(end)) }

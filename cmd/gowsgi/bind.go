@@ -13,28 +13,36 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A Bind is one address to listen on: exactly one of TCP, a unix socket, or a
-// listening socket inherited as a descriptor.
+// A Bind is one address to listen on: exactly one of TCP, a unix socket, a
+// listening socket inherited as a descriptor, or sockets from systemd.
 type Bind struct {
 	// Host is a name or an address without brackets; empty means every address,
-	// IPv6 and IPv4 alike. Used when Path is empty and FD is 0.
+	// IPv6 and IPv4 alike. Used when no other field but Port is set.
 	Host string
 	Port int // 0: the kernel picks one
 	// Path of a unix socket; a leading @ means Linux's abstract names.
 	Path string
 	FD   int // 3 or more
+	// Systemd: the sockets that systemd passed, all of them or those of one Name.
+	Systemd bool
+	Name    string
 }
 
 // String gives the address as log lines show it: http://127.0.0.1:5000,
-// unix:/run/site.sock, fd://3.
+// unix:/run/site.sock, fd://3, systemd:web.
 func (b Bind) String() string {
 	switch {
+	case b.Systemd && b.Name != "":
+		return "systemd:" + b.Name
+	case b.Systemd:
+		return "systemd"
 	case b.FD != 0:
 		return "fd://" + strconv.Itoa(b.FD)
 	case b.Path != "":
@@ -67,7 +75,7 @@ func bindOf(listener net.Listener) Bind {
 // longestUnixPath is what fits into sockaddr_un with its final NUL, see unix(7).
 const longestUnixPath = 107
 
-const bindForms = "want HOST:PORT, [V6]:PORT, :PORT, unix:PATH or fd://N"
+const bindForms = "want HOST:PORT, [V6]:PORT, :PORT, unix:PATH, fd://N, systemd or systemd:NAME"
 
 // parseBind reads one address.
 func parseBind(text string) (Bind, error) {
@@ -80,6 +88,12 @@ func parseBind(text string) (Bind, error) {
 			return Bind{}, fmt.Errorf("descriptor %w", err)
 		}
 		return Bind{FD: fd}, nil
+	}
+	if name, ok := strings.CutPrefix(text, "systemd:"); ok && name != "" {
+		return Bind{Systemd: true, Name: name}, nil
+	}
+	if text == "systemd" {
+		return Bind{Systemd: true}, nil
 	}
 	if strings.Contains(text, "/") {
 		return Bind{}, errors.New("not an address to listen on (" + bindForms + ")")
@@ -219,36 +233,76 @@ func explainTCP(b Bind, err error) error {
 // inherit takes over the listening socket fd. The descriptor itself is closed:
 // the listener has its own.
 func inherit(fd int) (net.Listener, error) {
-	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	switch {
-	case errors.Is(err, unix.EBADF):
-		return nil, fmt.Errorf("descriptor %d is not open; was it passed on by what started gowsgi?", fd)
-	case errors.Is(err, unix.ENOTSOCK):
-		return nil, fmt.Errorf("descriptor %d is not a socket", fd)
-	case err != nil:
+	if err := mustListen(fd); err != nil {
 		return nil, err
-	case listening == 0:
-		return nil, fmt.Errorf("descriptor %d is a socket that does not listen", fd)
 	}
 	file := os.NewFile(uintptr(fd), "fd://"+strconv.Itoa(fd))
 	defer file.Close()
 	return net.FileListener(file)
 }
 
-// A unixListener removes its socket's file when it is closed, if the file is
-// still the one it made: a successor may have put its own there.
+// listenOnFile makes a listener, with a descriptor of its own, of a listening
+// socket.
+func listenOnFile(file *os.File) (net.Listener, error) {
+	if err := mustListen(int(file.Fd())); err != nil {
+		return nil, err
+	}
+	return net.FileListener(file)
+}
+
+func mustListen(fd int) error {
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	switch {
+	case errors.Is(err, unix.EBADF):
+		return fmt.Errorf("descriptor %d is not open; was it passed on by what started gowsgi?", fd)
+	case errors.Is(err, unix.ENOTSOCK):
+		return fmt.Errorf("descriptor %d is not a socket", fd)
+	case err != nil:
+		return err
+	case listening == 0:
+		return fmt.Errorf("descriptor %d is a socket that does not listen; a .socket unit needs ListenStream= and no Accept=", fd)
+	}
+	return nil
+}
+
+// A unixListener removes its socket's file when it is closed, unless the file
+// was left to a successor.
 type unixListener struct {
 	*net.UnixListener
-	path string // absolute: the program may change folders
-	made fs.FileInfo
+	file socketFile
+	left atomic.Bool
 }
 
 // Close stops listening and removes the file.
 func (l *unixListener) Close() error {
-	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.made) {
-		_ = os.Remove(l.path)
+	if !l.left.Load() {
+		l.file.remove()
 	}
 	return l.UnixListener.Close()
+}
+
+// A socketFile is the file that a unix socket was bound to.
+type socketFile struct {
+	Path   string `json:"path"` // absolute: the program may change folders
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
+}
+
+func findSocketFile(path string) (socketFile, error) {
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		return socketFile{}, err
+	}
+	absolute, err := filepath.Abs(path)
+	return socketFile{absolute, uint64(stat.Dev), stat.Ino}, err
+}
+
+// remove removes the file if it still is the one that was made: another server
+// may have put its own there.
+func (f socketFile) remove() {
+	if now, err := findSocketFile(f.Path); err == nil && now == f {
+		_ = os.Remove(f.Path)
+	}
 }
 
 func listenUnix(path string, backlog int) (net.Listener, error) {
@@ -270,17 +324,12 @@ func listenUnix(path string, backlog int) (net.Listener, error) {
 		return listener, nil
 	}
 	listener.SetUnlinkOnClose(false)
-	made, err := os.Lstat(path)
+	file, err := findSocketFile(path)
 	if err != nil {
 		_ = listener.Close()
 		return nil, err
 	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		_ = listener.Close()
-		return nil, err
-	}
-	return &unixListener{listener, absolute, made}, nil
+	return &unixListener{UnixListener: listener, file: file}, nil
 }
 
 func explainUnix(path string, err error) error {

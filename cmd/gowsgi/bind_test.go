@@ -24,6 +24,8 @@ func TestParseBind_Accepts(t *testing.T) {
 		"unix:///run/x.sock": "unix:/run/x.sock",
 		"unix:@name":         "unix:@name",
 		"fd://3":             "fd://3",
+		"systemd":            "systemd",
+		"systemd:web.socket": "systemd:web.socket",
 	} {
 		got, err := parseBind(text)
 		if err != nil || got.String() != want {
@@ -45,6 +47,7 @@ func TestParseBind_Refuses(t *testing.T) {
 		"http://h:80":                      "not an address to listen on (" + bindForms + ")",
 		"unix:":                            "no path (want unix:PATH)",
 		"fd://0":                           "descriptor out of range (want 3 to 1048576)",
+		"systemd:":                         "port not a whole number (want 0 or more)",
 		"fd://x":                           "descriptor not a whole number (want 3 or more)",
 		"unix:" + strings.Repeat("x", 108): "the path is 108 bytes long (want at most 107)",
 	} {
@@ -243,7 +246,7 @@ func TestListen_RefusesDescriptorsThatDoNotListen(t *testing.T) {
 	defer unix.Close(socket)
 	for fd, want := range map[int]string{
 		pipe[0]: "descriptor %d is not a socket",
-		socket:  "descriptor %d is a socket that does not listen",
+		socket:  "descriptor %d is a socket that does not listen; a .socket unit needs ListenStream= and no Accept=",
 		1 << 20: "descriptor %d is not open; was it passed on by what started gowsgi?",
 	} {
 		want = fmt.Sprintf("cannot listen on fd://%d: "+want, fd, fd)

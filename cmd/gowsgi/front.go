@@ -31,9 +31,16 @@ type front struct {
 	access    *AccessLog // nil when off
 	log       *slog.Logger
 	pidFile   *pidFile // nil without --pid
-	listeners []net.Listener
+	signals   *signals
+	launch    launch
+	sockets   []*socket
 	server    *http1.Server
 	pool      *workers.Pool
+	notify    *notifier
+
+	predecessor *predecessor // nil: this front replaces no other
+	upgrade     *upgrade     // nil: none is under way
+	endWatchdog context.CancelFunc
 }
 
 // Sizes of a worker's shared memory. Only what is touched uses memory.
@@ -76,7 +83,7 @@ func shareProcessors() {
 // folder, logs, addresses, pid file. On error nothing is left open.
 func newFront(settings *Settings, arguments []string) (*front, error) {
 	shareProcessors()
-	f := &front{settings: settings, arguments: arguments}
+	f := &front{settings: settings, arguments: arguments, signals: listenForSignals()}
 	if err := f.open(); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -85,12 +92,22 @@ func newFront(settings *Settings, arguments []string) (*front, error) {
 
 func (f *front) open() error {
 	s := f.settings
+	var passed *inheritance
+	var err error
+	if f.predecessor, passed, err = inheritFromPredecessor(); err != nil {
+		return exitCodef(exitUnexpected, "cannot replace another gowsgi: %w", err)
+	}
+	if passed == nil {
+		passed = inheritFromSystemd()
+	}
+	if f.launch, err = recordLaunch(); err != nil {
+		return exitCodef(exitUnexpected, "cannot tell how gowsgi was started: %w", err)
+	}
 	if s.Chdir != "" {
 		if err := os.Chdir(s.Chdir); err != nil {
 			return exitCodef(exitUsage, "--chdir: %w", err)
 		}
 	}
-	var err error
 	if f.errors, err = openErrorLog(s.ErrorLogfile, s.LogLevel); err != nil {
 		return err
 	}
@@ -100,12 +117,15 @@ func (f *front) open() error {
 			return err
 		}
 	}
-	for _, b := range s.Binds {
-		l, err := listen(b, s.Backlog)
-		if err != nil {
-			return err
-		}
-		f.listeners = append(f.listeners, l)
+	f.notify = newNotifier(f.log)
+	f.sockets, err = openSockets(s, passed)
+	passed.close(f.log)
+	if err != nil {
+		return err
+	}
+	if f.predecessor != nil {
+		f.notify.Silence()
+		return nil // the pid file is the other's for now
 	}
 	if s.PIDFile != "" {
 		if f.pidFile, err = writePIDFile(s.PIDFile); err != nil {
@@ -121,8 +141,8 @@ func (f *front) close() error {
 	if f.pidFile != nil {
 		errs = append(errs, f.pidFile.Remove())
 	}
-	for _, l := range f.listeners {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	for _, s := range f.sockets {
+		if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
@@ -137,23 +157,40 @@ func (f *front) close() error {
 
 // serve starts the pool and serves until a signal says otherwise.
 func (f *front) serve() error {
-	signals := listenForSignals()
-	defer signals.stop()
-	pool, err := f.startPool(signals)
+	defer f.signals.stop()
+	f.notify.Status("loading " + f.settings.App.String())
+	pool, err := f.startPool(f.signals)
 	if pool == nil {
 		return err
 	}
 	f.pool = pool
 	reapOrphans(pool.Owns)
+	if f.predecessor != nil {
+		if err := f.succeed(); err != nil {
+			return err
+		}
+	}
 	f.server = http1.New(f.serverOptions())
 	stopAnswering := f.answerCommands()
 	defer stopAnswering()
-	failed := make(chan error, len(f.listeners))
-	for _, l := range f.listeners {
-		go func() { failed <- f.server.Serve(l) }()
+	failed := make(chan error, len(f.sockets))
+	for _, s := range f.sockets {
+		go func() { failed <- f.server.Serve(s) }()
 	}
 	f.announce()
-	return f.watch(signals, failed)
+	if f.predecessor != nil {
+		f.completeSuccession()
+	}
+	f.notify.Ready(f.summary())
+	watched, end := context.WithCancel(context.Background())
+	f.endWatchdog = end
+	go f.keepWatchdog(watched)
+	return f.watch(f.signals, failed)
+}
+
+// summary says in a few words what is served, for the service manager.
+func (f *front) summary() string {
+	return fmt.Sprintf("%s, workers: %d, threads: %d", f.settings.App, f.settings.Workers, f.settings.Threads)
 }
 
 // startPool returns no pool and no error when a signal ended the attempt.
@@ -164,9 +201,10 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stop := signals.during(cancel)
+	stop, given := signals.during(cancel), f.predecessor.unless(cancel)
 	pool, err := workers.Start(ctx, options)
 	stop()
+	given()
 	var boot *workers.BootError
 	switch {
 	case err == nil:
@@ -215,7 +253,7 @@ func (f *front) plan() (workers.Plan, error) {
 	if err != nil {
 		return workers.Plan{}, err
 	}
-	env := append(os.Environ(), s.Env...)
+	env := append(withoutVariables(os.Environ(), managerVariables...), s.Env...)
 	return workers.Plan{
 		Workers:    s.Workers,
 		MinWorkers: s.MinWorkers,
@@ -340,9 +378,9 @@ func (f *front) accessHook() func(*wsgi.AccessRecord) {
 
 // announce says where the server can be reached: the one line people wait for.
 func (f *front) announce() {
-	urls := make([]string, len(f.listeners))
-	for i, l := range f.listeners {
-		urls[i] = bindOf(l).String()
+	urls := make([]string, len(f.sockets))
+	for i, s := range f.sockets {
+		urls[i] = bindOf(s).String()
 	}
 	f.log.Info(fmt.Sprintf("listening at %s", strings.Join(urls, ", ")),
 		"application", f.settings.App.String(), "workers", f.settings.Workers, "threads", f.settings.Threads,

@@ -34,6 +34,16 @@ func writePIDFile(path string) (*pidFile, error) {
 	return file, nil
 }
 
+// inheritPIDFile gives the pid file of a server that this process replaces, and
+// that names it already.
+func inheritPIDFile(path string) (*pidFile, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, exitCodef(exitFile, "cannot find the pid file %q: %w", path, err)
+	}
+	return &pidFile{absolute, os.Getpid()}, nil
+}
+
 func (f *pidFile) write() error {
 	pid, err := readPID(f.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -42,12 +52,26 @@ func (f *pidFile) write() error {
 	if err == nil && pid != f.pid && lives(pid, f.pid) {
 		return fmt.Errorf("process %d, which it names, is running; stop that, or remove the file if it is no gowsgi", pid)
 	}
+	return f.put(f.pid)
+}
+
+// name makes the file name another process: one that takes this one's place, or
+// this one again. On an error it names whom it named before.
+func (f *pidFile) name(pid int) error {
+	if err := f.put(pid); err != nil {
+		return fmt.Errorf("cannot write the pid file %q: %w", f.path, err)
+	}
+	return nil
+}
+
+// put writes the file anew, whole or not at all.
+func (f *pidFile) put(pid int) error {
 	// CreateTemp's mode keeps others from reading it; a pid is no secret.
 	temporary, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(temporary, "%d\n", f.pid)
+	_, err = fmt.Fprintf(temporary, "%d\n", pid)
 	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
 	if err == nil {
 		err = os.Rename(temporary.Name(), f.path)

@@ -14,7 +14,11 @@ import (
 )
 
 // signals is what the operator says by kill(1) and Ctrl-C.
-type signals struct{ arrived chan os.Signal }
+type signals struct {
+	arrived chan os.Signal
+	// upgrade: SIGUSR2 came at a time when nothing can come of it yet.
+	upgrade bool
+}
 
 // listenForSignals takes over the signals that mean something to gowsgi.
 //
@@ -24,7 +28,7 @@ func listenForSignals() *signals {
 	s := &signals{arrived: make(chan os.Signal, 8)}
 	signal.Ignore(unix.SIGPIPE)
 	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT,
-		unix.SIGHUP, unix.SIGUSR1, unix.SIGTTIN, unix.SIGTTOU)
+		unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTTIN, unix.SIGTTOU)
 	return s
 }
 
@@ -41,6 +45,8 @@ func (s *signals) during(stopped func()) (end func()) {
 			case got := <-s.arrived:
 				if asksToStop(got) {
 					stopped()
+				} else if got == unix.SIGUSR2 {
+					s.upgrade = true
 				}
 			case <-done:
 				return
@@ -57,21 +63,31 @@ func asksToStop(s os.Signal) bool {
 	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGQUIT
 }
 
-// watch serves until a signal says stop, or a listener or the pool is lost.
+// watch serves until a signal says stop, or a listener or the pool is lost, or
+// another gowsgi has taken the place of this one, which SIGUSR2 asks for.
 //
 // SIGTERM lets requests finish, for --graceful-timeout at most; SIGINT and SIGQUIT
 // do not wait for them. A second signal of any of these makes a graceful stop
 // quick, and a quick one immediate. SIGHUP reloads the application, SIGTTIN and
 // SIGTTOU ask for a worker more or less, SIGUSR1 reopens the logs.
 func (f *front) watch(signals *signals, failed <-chan error) error {
+	if signals.upgrade {
+		f.beginUpgrade()
+	}
 	for {
 		select {
+		case <-f.upgradeEnded():
+			if f.endUpgrade() {
+				return f.retire(signals)
+			}
 		case got := <-signals.arrived:
 			if !asksToStop(got) {
 				f.obey(got)
 				continue
 			}
 			f.log.Info("stopping", "signal", unix.SignalName(got.(unix.Signal)))
+			f.abortUpgrade(got.(unix.Signal))
+			f.notify.Stopping("stopping: " + f.summary())
 			if got == unix.SIGTERM {
 				return f.stopGracefully(signals)
 			}
@@ -94,6 +110,8 @@ func (f *front) obey(s os.Signal) {
 		go func() { _ = f.reload() }() // it logs what became of it
 	case unix.SIGUSR1:
 		f.reopenLogs()
+	case unix.SIGUSR2:
+		f.beginUpgrade()
 	case unix.SIGTTIN:
 		f.pool.Resize(+1)
 	case unix.SIGTTOU:
@@ -103,10 +121,16 @@ func (f *front) obey(s os.Signal) {
 
 // stopGracefully lets requests end, then Python shut down.
 func (f *front) stopGracefully(signals *signals) error {
+	return f.stopAfter(signals, f.server.Shutdown)
+}
+
+// stopAfter stops once settle, which is to end every connection, has returned.
+func (f *front) stopAfter(signals *signals, settle func(context.Context) error) error {
+	f.endWatchdog()
 	ctx, cancel := context.WithTimeout(context.Background(), f.settings.GracefulTimeout)
 	defer cancel()
 	end := signals.during(cancel)
-	err := f.server.Shutdown(ctx)
+	err := settle(ctx)
 	if err == nil {
 		err = f.pool.Stop(ctx)
 	}
@@ -124,6 +148,7 @@ func (f *front) stopQuickly(signals *signals) error {
 	ctx, cancel := context.WithTimeout(context.Background(), quickTimeout)
 	defer cancel()
 	defer signals.during(cancel)()
+	f.endWatchdog()
 	f.server.Close()
 	if err := f.pool.Stop(ctx); err != nil {
 		f.log.Warn("workers had to be killed", "error", err)
@@ -134,13 +159,17 @@ func (f *front) stopQuickly(signals *signals) error {
 
 // reopenLogs lets a log rotator have the old files.
 func (f *front) reopenLogs() {
-	err := f.errors.Reopen()
-	if f.access != nil {
-		err = errors.Join(err, f.access.Reopen())
-	}
-	if err != nil {
+	if err := f.reopen(); err != nil {
 		f.log.Error(fmt.Sprintf("cannot reopen a log, the old file is used on: %v", err))
 		return
 	}
 	f.log.Info("logs reopened", "at", time.Now().Format(time.RFC3339))
+}
+
+func (f *front) reopen() error {
+	err := f.errors.Reopen()
+	if f.access != nil {
+		err = errors.Join(err, f.access.Reopen())
+	}
+	return err
 }
