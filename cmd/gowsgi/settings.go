@@ -171,7 +171,7 @@ var table = []setting{
 	},
 	{
 		name: "bind", short: "b", group: groupListen, value: "127.0.0.1:8000",
-		help:     "listen here: HOST:PORT, [V6]:PORT, :PORT, unix:PATH or fd://N",
+		help:     "listen here: HOST:PORT, [V6]:PORT, :PORT, unix:PATH, fd://N, systemd or systemd:NAME; sockets from systemd need no --bind",
 		kind:     several("ADDRESS", ",", func(s *Settings) *[]Bind { return &s.Binds }, parseBind),
 		variable: []variable{{name: "PORT", prefix: "0.0.0.0:"}},
 	},
