@@ -271,6 +271,20 @@ func TestSystemd_IsToldOfTheServicesLife(t *testing.T) {
 	}
 }
 
+// A reload is over, for systemd, when the service is ready again, whatever came
+// of it.
+func TestSystemd_IsToldOfReloads(t *testing.T) {
+	m := newManager(t)
+	folder := module(t, t.TempDir(), "app", working)
+	s := StartWith(t, Options{App: "app", Dir: folder, Env: []string{"NOTIFY_SOCKET=" + m.path}})
+	from := m.await(t, 0, s.PID(), "READY=1")
+	s.Signal(unix.SIGHUP)
+	from = m.await(t, from, s.PID(), "RELOADING=1", "MONOTONIC_USEC=", "STATUS=reloading", "READY=1", "STATUS=app:application, workers: 1")
+	module(t, folder, "app", "raise RuntimeError('new code is broken')")
+	s.Signal(unix.SIGHUP)
+	m.await(t, from, s.PID(), "RELOADING=1", "MONOTONIC_USEC=", "STATUS=reloading", "READY=1", "STATUS=app:application, workers: 1, threads: 1; a reload failed")
+}
+
 // Before the application serves there is nothing to be told but that it loads.
 func TestSystemd_IsNotToldReadyTooEarly(t *testing.T) {
 	m := newManager(t)

@@ -190,7 +190,12 @@ func (f *front) serve() error {
 
 // summary says in a few words what is served, for the service manager.
 func (f *front) summary() string {
-	return fmt.Sprintf("%s, workers: %d, threads: %d", f.settings.App, f.settings.Workers, f.settings.Threads)
+	s := f.settings
+	workers := fmt.Sprint(s.MaxWorkers)
+	if s.MinWorkers < s.MaxWorkers {
+		workers = fmt.Sprintf("%d to %d", s.MinWorkers, s.MaxWorkers)
+	}
+	return fmt.Sprintf("%s, workers: %s, threads: %d", s.App, workers, s.Threads)
 }
 
 // startPool returns no pool and no error when a signal ended the attempt.

@@ -23,6 +23,7 @@ import (
 // while another reload is under way, which is then given up.
 func (f *front) reload() error {
 	f.log.Info("reloading", "application", f.settings.App.String())
+	f.notify.Reloading("reloading: " + f.summary())
 	began := time.Now()
 	plan, err := f.plan()
 	if err == nil {
@@ -32,15 +33,18 @@ func (f *front) reload() error {
 	switch {
 	case err == nil:
 		f.log.Info("reloaded: new workers serve, the old ones finish", "after", time.Since(began).Round(time.Millisecond))
+		f.notify.Ready(f.summary())
 	case errors.Is(err, wsgi.ErrStopped):
 	case errors.Is(err, workers.ErrSuperseded):
 		f.log.Info("reload given up: another one has begun")
 	case errors.As(err, &boot):
 		why := bootReason(boot)
 		f.log.Error("reload failed; the old workers serve on", "reason", why)
+		f.notify.Ready(f.summary() + "; a reload failed: " + why)
 		return exitCodef(bootExit(boot), "%s; the old workers serve on, the error log says more", why)
 	default:
 		f.log.Error("reload failed; the old workers serve on", "error", err)
+		f.notify.Ready(f.summary() + "; a reload failed")
 	}
 	return err
 }

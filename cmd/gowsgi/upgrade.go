@@ -16,8 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// upgradePatience is how long a successor may take until its workers serve.
-const upgradePatience = 70 * time.Second
+// upgradePatience is how long a successor may take until its workers serve: the
+// first of them imports the application, then the others do. 0: for ever.
+func (f *front) upgradePatience() time.Duration {
+	if f.settings.StartupTimeout == 0 {
+		return 0
+	}
+	return 2*f.settings.StartupTimeout + handoverPatience
+}
 
 // firstExtra is the descriptor of the first of exec's ExtraFiles.
 const firstExtra = 3
@@ -145,7 +151,7 @@ func (f *front) replace(ctx context.Context) (pid int, err error) {
 			s.kill()
 		}
 	}()
-	if err := s.await(ctx, saysReady, upgradePatience); err != nil {
+	if err := s.await(ctx, saysReady, f.upgradePatience()); err != nil {
 		return 0, err
 	}
 	if f.pidFile != nil {
@@ -275,15 +281,19 @@ func (s *successor) listen() {
 	}
 }
 
-// await waits until the successor says want.
+// await waits until the successor says want, for so long at most; 0: for ever.
 func (s *successor) await(ctx context.Context, want byte, patience time.Duration) error {
+	var timeout <-chan time.Time
+	if patience > 0 {
+		timeout = time.After(patience)
+	}
 	select {
 	case said, ok := <-s.said:
 		if !ok || said != want {
 			return s.lost()
 		}
 		return nil
-	case <-time.After(patience):
+	case <-timeout:
 		return fmt.Errorf("the new gowsgi (pid %d) did not serve within %s", s.pid(), patience)
 	case <-ctx.Done():
 		return ctx.Err()

@@ -87,10 +87,11 @@ func upgradable(t *testing.T, script string) *front {
 		t.Fatal(err)
 	}
 	return &front{
-		sockets: []*socket{newSocket(listenOn(t, b, 8), b)},
-		launch:  launch{path: "/bin/sh", args: []string{"sh", "-c", script}, dir: folder},
-		pidFile: file,
-		notify:  &notifier{},
+		settings: &Settings{StartupTimeout: time.Minute},
+		sockets:  []*socket{newSocket(listenOn(t, b, 8), b)},
+		launch:   launch{path: "/bin/sh", args: []string{"sh", "-c", script}, dir: folder},
+		pidFile:  file,
+		notify:   &notifier{},
 	}
 }
 
