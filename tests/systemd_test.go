@@ -175,8 +175,12 @@ func newManager(t *testing.T) *manager {
 	if err := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	go m.listen(t, conn)
+	var listening sync.WaitGroup
+	listening.Go(func() { m.listen(t, conn) })
+	t.Cleanup(func() {
+		_ = conn.Close()
+		listening.Wait()
+	})
 	return m
 }
 

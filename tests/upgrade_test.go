@@ -542,6 +542,11 @@ func TestUpgrade_TellsSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := r.cmd.Process.Pid
+	t.Cleanup(func() {
+		for _, p := range session(first) {
+			_ = unix.Kill(p.PID, unix.SIGKILL)
+		}
+	})
 	from := m.await(t, 0, first, "READY=1", "WATCHDOG=1")
 	main := first
 	for range 2 {
