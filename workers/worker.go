@@ -71,7 +71,7 @@ func newWorker(id uint32, segment *channel.Segment) *worker {
 	return w
 }
 
-// letGo gives up one hold on the segment; the last one unmaps it.
+// letGo gives up one hold on the segment; the last one frees its memory.
 func (w *worker) letGo() {
 	if w.holders.Add(-1) == 0 {
 		w.segment.Close()

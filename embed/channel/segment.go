@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"unsafe"
 
@@ -50,7 +51,7 @@ func (s Sizes) stride() uint64 {
 // Segment is the shared memory of one worker and the eventfd it rings.
 //
 // A Segment may be used by several goroutines; each Slot by those of one
-// exchange. Close unmaps it: nobody may touch it or its slots afterwards.
+// exchange. Close frees its memory: nothing that matters is in it afterwards.
 type Segment struct {
 	sizes  Sizes
 	memory []byte
@@ -98,6 +99,7 @@ func (s *Segment) allocate() error {
 	if err != nil {
 		return fmt.Errorf("mmap %d bytes: %w", size, err)
 	}
+	runtime.AddCleanup(s, func(memory []byte) { _ = unix.Munmap(memory) }, s.memory)
 	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("eventfd: %w", err)
@@ -260,14 +262,19 @@ func (s *Segment) Hush() {
 	_ = s.bell.Close() // an eventfd: nothing is lost at close
 }
 
-// Close ends Listen and unmaps the memory.
+// Close ends Listen and gives the memory's pages back to the kernel; what is
+// read of it from then on is zero, which is a Free slot that nobody has a ticket
+// for.
+//
+// The addresses stay mapped until nobody refers to the segment or a slot of it
+// any more: a goroutine may be about to look at the slot of a call that was
+// moved to another worker this very moment, and needs no lock for that.
 func (s *Segment) Close() {
 	s.Forked()
 	if s.bell != nil {
 		s.Hush()
 	}
 	if s.memory != nil {
-		_ = unix.Munmap(s.memory) // fails only for a range that is not ours
-		s.memory, s.header, s.slots = nil, nil, nil
+		_ = unix.Madvise(s.memory, unix.MADV_REMOVE) // refused, it is all freed later
 	}
 }
