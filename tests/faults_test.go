@@ -237,12 +237,10 @@ func TestFaults_TimeoutRestartsWithEachBlock(t *testing.T) {
 // --- Requests that are too many ---------------------------------------------
 
 // gate is a named pipe that misbehave.gated waits at.
-type gate struct {
-	path string
-	open *os.File
-}
+type gate struct{ path string }
 
 func newGate(t *testing.T) *gate {
+	t.Helper()
 	g := &gate{path: filepath.Join(t.TempDir(), "gate")}
 	if err := unix.Mkfifo(g.path, 0o600); err != nil {
 		t.Fatal(err)
@@ -254,6 +252,7 @@ func (g *gate) target() string { return "/?gate=" + url.QueryEscape(g.path) }
 
 // lift lets everyone pass, until the test ends.
 func (g *gate) lift(t *testing.T) {
+	t.Helper()
 	// For reading, too: opening for writing alone waits for who reads.
 	f, err := os.OpenFile(g.path, os.O_RDWR, 0)
 	if err != nil {

@@ -45,6 +45,7 @@ def application(environ, start_response):
 const unimportable = "import no_such_module_anywhere\n"
 
 func newEditable(t *testing.T) *editable {
+	t.Helper()
 	e := &editable{t: t, dir: t.TempDir()}
 	e.version(1)
 	return e

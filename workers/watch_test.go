@@ -26,6 +26,7 @@ const (
 )
 
 func newClock(t *testing.T, workers int) *clock {
+	t.Helper()
 	s := newStage(t, small, workers)
 	s.limits = limits{timeout: testTimeout, queueTimeout: testQueueTimeout}
 	return &clock{s, time.Now()}
