@@ -56,6 +56,7 @@ type storm struct {
 
 // stormLength is how long the storm lasts: GOWSGI_CHAOS, as "3m", or a while.
 func stormLength(t *testing.T) time.Duration {
+	t.Helper()
 	text := os.Getenv("GOWSGI_CHAOS")
 	if text == "" {
 		return 10 * time.Second
@@ -68,6 +69,7 @@ func stormLength(t *testing.T) time.Duration {
 }
 
 func stormSeed(t *testing.T) uint64 {
+	t.Helper()
 	text := os.Getenv("GOWSGI_CHAOS_SEED")
 	if text == "" {
 		return 1

@@ -185,6 +185,7 @@ func newManager(t *testing.T) *manager {
 }
 
 func (m *manager) listen(t *testing.T, conn *net.UnixConn) {
+	t.Helper()
 	text, control := make([]byte, 4096), make([]byte, 256)
 	for {
 		n, n2, _, _, err := conn.ReadMsgUnix(text, control)
@@ -202,6 +203,7 @@ func (m *manager) listen(t *testing.T, conn *net.UnixConn) {
 }
 
 func (m *manager) hear(t *testing.T, sender int, message string) {
+	t.Helper()
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.main == 0 {

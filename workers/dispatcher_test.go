@@ -93,6 +93,7 @@ func TestDispatcher_TakesAnOverdueCallBack(t *testing.T) {
 }
 
 func takesAnOverdueCallBack(t *testing.T, queued int) {
+	t.Helper()
 	s := newStage(t, small, 2)
 	calls := map[string]*asked{}
 	ask := func(name string) { calls[name] = s.ask(name) }

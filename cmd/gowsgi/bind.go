@@ -294,7 +294,7 @@ func findSocketFile(path string) (socketFile, error) {
 		return socketFile{}, err
 	}
 	absolute, err := filepath.Abs(path)
-	return socketFile{absolute, uint64(stat.Dev), stat.Ino}, err
+	return socketFile{absolute, stat.Dev, stat.Ino}, err
 }
 
 // remove removes the file if it still is the one that was made: another server

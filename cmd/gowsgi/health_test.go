@@ -12,6 +12,7 @@ import (
 
 // soon is a context for what must not take long, and is cut short where it hangs.
 func soon(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
