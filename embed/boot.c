@@ -70,6 +70,7 @@ gw_boot(const char *program, int argc, char *const *argv, char *why,
     PyConfig config;
     PyStatus status;
 
+    gw_descriptors_mark();
     gw_signals_host();
     if (gw_module_register() < 0) {
         snprintf(why, why_size, "no memory for the built-in module table");
@@ -85,5 +86,10 @@ gw_boot(const char *program, int argc, char *const *argv, char *why,
     PyConfig_Clear(&config);
     if (PyStatus_Exception(status))
         return failed(status, why, why_size);
+    if (gw_signals_shown() < 0) {
+        PyErr_Print();
+        snprintf(why, why_size, "its signal module does not work");
+        return -1;
+    }
     return 0;
 }

@@ -23,23 +23,26 @@ static PyObject *name_wsgi_input; /* interned "wsgi.input" */
 /*
  * gw_leave_if_forked: end a process that the application forked and that came
  * back here instead of leaving by os._exit: it must not answer the parent's
- * request a second time, nor take the next one.
+ * request a second time, nor take the next one. An exception that brought it
+ * here, which may be set, decides how it ends: sys.exit(3) ends it with 3.
  *
  * GIL      held
- * returns  only in the worker itself
+ * returns  only in worker and zygote themselves, with nothing touched
  */
 void
 gw_leave_if_forked(void)
 {
-    static const char complaint[] =
-        "gowsgi: a process forked by the application returned from it; "
-        "it ends here (leave such a process with os._exit)\n";
+    PyObject *type, *value, *traceback, *code;
 
     if (!gw_worker.forked)
         return;
-    if (write(STDERR_FILENO, complaint, sizeof(complaint) - 1) < 0)
-        _exit(1);
-    _exit(0);
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL && value != NULL)
+        PyException_SetTraceback(value, traceback);
+    code = PyObject_CallMethod(gw_worker.host, "end_child", "O",
+                               value != NULL ? value : Py_None);
+    _exit(code != NULL && PyLong_Check(code) ? (int)PyLong_AsLong(code) : 1);
 }
 
 /* Call application(environ, start_response). Returns 0, or -1. */
@@ -496,7 +499,7 @@ PyObject *
 gw_exchange_loop(uint32_t owner)
 {
     struct gw_exchange *exchange = PyMem_RawCalloc(1, sizeof(*exchange));
-    int luck = LUCK_MOST, alone = 0;
+    int luck = LUCK_MOST, alone = 0, failed;
 
     if (exchange == NULL)
         return PyErr_NoMemory();
@@ -511,9 +514,10 @@ gw_exchange_loop(uint32_t owner)
         Py_BEGIN_ALLOW_THREADS
         wait_for_work(alone, &luck);
         Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals() < 0)
-            report_signal_failure();
+        failed = PyErr_CheckSignals() < 0;
         gw_leave_if_forked(); /* by a signal handler */
+        if (failed)
+            report_signal_failure();
     }
     PyMem_RawFree(exchange->head);
     PyMem_RawFree(exchange);

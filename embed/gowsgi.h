@@ -39,6 +39,7 @@ struct gw_worker {
     int bell;                   /* eventfd towards the front */
     uint32_t id;
     int forked;            /* 1 in a process forked by the application */
+    int born;              /* 1 while a fork of the zygote becomes a worker */
     long spin;             /* looks that make up GW_SPIN_NS; 0: never spin */
     uint32_t spinning;     /* 1 while a thread spins: one is enough */
     PyObject *host;        /* owned: the module made from host.py */
@@ -116,6 +117,10 @@ void gw_reply_single(struct gw_exchange *exchange, const char *data,
                      size_t length);
 void gw_reply_bare(struct gw_exchange *exchange);
 
+/* descriptors.c */
+void gw_descriptors_mark(void);
+void gw_descriptors_drop(void);
+
 /* exchange.c */
 int gw_exchange_ready(void);
 int gw_exchange_after(PyObject *call);
@@ -132,8 +137,10 @@ _Noreturn void gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell,
 
 /* signals.c */
 void gw_signals_host(void);
+int gw_signals_shown(void);
 void gw_signals_unblock(void);
 void gw_signals_forked(void);
+void gw_signals_own(void);
 
 /* stacks.c: no function needs the GIL */
 void gw_stacks_await(void);

@@ -28,6 +28,7 @@ EXIT_APPLICATION = 4
 
 _settings = {}
 _application = None
+_is_child = False  # of the application's: no worker, no zygote
 
 _postfork = []  # functions to run in the worker; None once they have run
 _atshutdown = []
@@ -113,6 +114,7 @@ def provide(name, source):
 def configure(text):
     """Take the settings from the front, a JSON object; once, in the zygote."""
     _settings.update(json.loads(text))
+    os.register_at_fork(after_in_child=_forked)
     _gowsgi.configure(tuple(_settings["environ_keys"]))
     # '' would follow every chdir of the application; the start directory is
     # what "python -m" and gunicorn put first, too
@@ -185,7 +187,7 @@ def _import(name):
             raise ApplicationError(
                 EXIT_IMPORT,
                 f'no module named "{missing}" in {os.getcwd()} or on sys.path; '
-                "is --chdir or --pythonpath right?",
+                f"{_likely_reason()}",
             ) from None
         raise ApplicationError(
             EXIT_IMPORT, f'cannot import "{name}": {error}', trace=True
@@ -196,6 +198,12 @@ def _import(name):
             f'cannot import "{name}": {type(error).__name__}: {error}',
             trace=True,
         ) from error
+
+
+def _likely_reason():
+    if os.access(os.getcwd(), os.R_OK | os.X_OK):
+        return "is --chdir or --pythonpath right?"
+    return f"user {os.getuid()}, who runs the application, cannot read that folder"
 
 
 def _near(module, name):
@@ -271,9 +279,14 @@ def _below_host(trace):
 
 def _load_or_exit():
     try:
-        return load(_settings["application"])
+        application = load(_settings["application"])
     except ApplicationError as error:
+        if _is_child:
+            os._exit(end_child(error.__cause__ or error))
         _give_up(error, error.__cause__)
+    if _is_child:  # forked by the import: one server of its kind is enough
+        os._exit(end_child(None))
+    return application
 
 
 def _give_up(error, cause):
@@ -397,7 +410,6 @@ def enter(worker_id):
     ``environ`` holds what is the same in every request; PEP 3333, "environ
     Variables". Raises SystemExit with the exit code.
     """
-    os.register_at_fork(after_in_child=_gowsgi.forked)
     application = _application
     if application is None:
         application = _load_or_exit()
@@ -441,6 +453,38 @@ def serve(threads):
     _gowsgi.wait()
     for thread in pool:
         thread.join()
+
+
+def _forked():
+    """Run in every child that Python knows to have been forked."""
+    global _is_child
+    _is_child = _gowsgi.forked()
+
+
+def end_child(error):
+    """End a process the application forked and that came back; return its exit code.
+
+    ``error`` is the exception that brought it back, which means what it means in any
+    Python program, or None.
+    """
+    if error is None:
+        _write(
+            "gowsgi: a process forked by the application returned from it; "
+            "it ends here (leave such a process with os._exit)\n"
+        )
+        _flush()
+        return 0
+    code = 1
+    if isinstance(error, SystemExit):
+        code = 0 if error.code is None else error.code
+    else:
+        _write(describe(error))
+    if not isinstance(code, int):
+        _write(f"{code}\n")
+        code = 1
+    _atshutdown.clear()  # of the worker, which goes on
+    leave()
+    return code & 0xFF
 
 
 def leave():

@@ -42,26 +42,35 @@ static PyObject *
 module_wait(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     uint32_t *order = &gw_worker.segment->order;
+    int failed;
 
     while (__atomic_load_n(order, __ATOMIC_SEQ_CST) == GW_SERVE) {
         Py_BEGIN_ALLOW_THREADS
         gw_futex_wait(order, GW_SERVE, -1);
         Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals() < 0)
-            PyErr_WriteUnraisable(gw_worker.application);
+        failed = PyErr_CheckSignals() < 0;
         gw_leave_if_forked(); /* by a signal handler */
+        if (failed)
+            PyErr_WriteUnraisable(gw_worker.application);
     }
     Py_RETURN_NONE;
 }
 
-/* _gowsgi.forked(): called in the child of each os.fork() of the application.
+/*
+ * _gowsgi.forked(): called in the child of each fork that Python knows of, and
+ * says whether it is the application's and not a worker. Nothing of the
+ * zygote's stays open in one forked while preloading: with the control socket
+ * the front would not see the zygote's end.
  */
 static PyObject *
 module_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
+    if (gw_worker.born)
+        Py_RETURN_FALSE;
     gw_worker.forked = 1;
+    gw_descriptors_drop();
     gw_signals_forked();
-    Py_RETURN_NONE;
+    Py_RETURN_TRUE;
 }
 
 /* _gowsgi.after((function, args, kwargs)): see gw_exchange_after. */
@@ -111,7 +120,7 @@ static PyMethodDef module_methods[] = {
     {"serve", module_serve, METH_O,
      "serve(owner): serve requests on this thread until told to leave"},
     {"forked", module_forked, METH_NOARGS,
-     "forked(): this process is a child of a worker, not a worker"},
+     "forked(): note that this process was forked; whether by the application"},
     {"after", module_after, METH_VARARGS,
      "after(function, args, kwargs): call it after this thread's response"},
     {"request_id", module_request_id, METH_NOARGS,
@@ -272,8 +281,11 @@ gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
     gw_worker.id = id; /* first: fork hooks of the application may ask */
     snprintf(who, sizeof(who), "worker %u", id);
     gw_stacks_name(who);
+    gw_signals_own();
     gw_signals_unblock();
+    gw_worker.born = 1;
     PyOS_AfterFork_Child();
+    gw_worker.born = 0;
     if (gw_segment_attach(segment, &gw_worker.segment, why, sizeof(why)) < 0) {
         fprintf(stderr, "gowsgi: worker %u: %s\n", id, why);
         leave(GW_EXIT_CHANNEL);

@@ -80,11 +80,12 @@ close_all(const int *fds)
     }
 }
 
-/* In the child: nothing of the zygote's other children or its control. */
+/* In the child: nothing of the zygote's own, its control among it, or of its
+ * other children. */
 static void
-forget_siblings(int control)
+forget_siblings(void)
 {
-    close(control);
+    gw_descriptors_drop();
     for (size_t i = 0; i < child_count; i++)
         close(children[i].pidfd);
 }
@@ -111,7 +112,7 @@ fork_worker(int control, const struct gw_order *order, const int *fds)
     pid = fork();
     error = errno;
     if (pid == 0) {
-        forget_siblings(control);
+        forget_siblings();
         gw_worker_main(order->worker, zygote, fds[0], fds[1], fds[2]);
     }
     PyOS_AfterFork_Parent();
@@ -260,7 +261,8 @@ wait_for_news(int control)
 }
 
 /*
- * gw_zygote_loop: obey the front until it is gone.
+ * gw_zygote_loop: tell the front that CPython runs, then obey it until it is
+ * gone.
  *
  * GIL      held; released while there is nothing to do, so that threads an
  *          application started while it was preloaded go on
@@ -271,8 +273,11 @@ wait_for_news(int control)
 int
 gw_zygote_loop(int control)
 {
+    struct gw_report booted = {.kind = GW_BOOTED, .pid = getpid()};
+
     if (children_reserve() < 0)
         return -1;
+    report(control, &booted);
     for (;;) {
         wait_for_news(control);
         /* backwards: reaping moves the last child into the gap */

@@ -55,6 +55,11 @@ func ZygoteMain() int {
 		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
 		return ExitChannel
 	}
+	fd, err := control.Descriptor()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
+		return ExitChannel
+	}
 	provideTitle(settings.Name)
 	if err := boot(settings); err != nil {
 		fmt.Fprintf(os.Stderr, "gowsgi: error: %v\n", err)
@@ -62,14 +67,6 @@ func ZygoteMain() int {
 	}
 	if code := prepare(settings); code != 0 {
 		return code
-	}
-	if err := control.SendReport(channel.Report{Kind: channel.Booted, PID: os.Getpid()}); err != nil {
-		return 0 // the front is gone, and so is the reason to be here
-	}
-	fd, err := control.Descriptor()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
-		return ExitChannel
 	}
 	return -int(C.gw_zygote_loop(C.int(fd)))
 }
@@ -138,6 +135,7 @@ func interpreterError(program, why string) error {
 func prepare(settings *Settings) int {
 	host, err := importHost()
 	if err == nil {
+		C.gw_host_set((*C.PyObject)(unsafe.Pointer(host))) // takes the reference over
 		err = provide(host)
 	}
 	if err == nil {
@@ -157,7 +155,6 @@ func prepare(settings *Settings) int {
 		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
 		return ExitInterpreter
 	}
-	C.gw_host_set((*C.PyObject)(unsafe.Pointer(host))) // takes the reference over
 	if settings.Preload {
 		C.gw_settle()
 	}

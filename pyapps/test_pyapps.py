@@ -595,6 +595,56 @@ class TestDjango(unittest.TestCase):
         call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
+class TestCitizen(unittest.TestCase):
+    MODULES = {
+        name: importlib.import_module(f"citizen.{name}")
+        for name in ("rights", "processes", "signals", "faults")
+    }
+
+    def ask(self, module, target):
+        return exchange(self.MODULES[module].application, target=target)
+
+    def test_unknown_paths_answer_404(self):
+        for module in self.MODULES:
+            with self.subTest(module):
+                self.assertEqual(self.ask(module, "/no/such/variant").status, 404)
+
+    def test_every_variant_of_the_docstring_is_there(self):
+        for module, loaded in self.MODULES.items():
+            for path in re.findall(r"^/[a-z-]+", loaded.__doc__, re.M):
+                with self.subTest(module=module, path=path):
+                    self.assertRegex(
+                        Path(loaded.__file__).read_text("utf-8"), f'"{path}": [a-z]'
+                    )
+
+    def test_processes_do_in_a_script_what_they_say(self):
+        wants = {"/shell": 3, "/dispositions": []}
+        for start in ("fork", "spawn"):
+            wants[f"/process?start={start}"] = {"other": True, "exitcode": 3}
+            wants[f"/pool?start={start}"] = [0, 1, 4, 9, 16]
+            wants[f"/terminate?start={start}"] = -15
+        for target, want in wants.items():
+            with self.subTest(target):
+                self.assertEqual(self.ask("processes", target).json(), want)
+        for target in ("/subprocess", "/asyncio"):
+            self.assertEqual(self.ask("processes", target).body, b"child\n")
+
+    def test_signals_do_in_a_script_what_they_say(self):
+        told = self.ask("signals", "/shown").json()
+        self.assertEqual((told["SIGTERM"], told["SIGPIPE"]), ("SIG_DFL", "SIG_IGN"))
+        self.assertTrue(self.ask("signals", "/counted").json())
+        self.assertEqual(self.ask("signals", "/alarm").body, b"interrupted\n")
+        self.assertEqual(self.ask("signals", "/restore").body, b"ok\n")
+
+    def test_rights_are_those_of_this_process(self):
+        told = self.ask("rights", "/who").json()
+        self.assertEqual((told["uid"], told["cwd"]), (os.getuid(), os.getcwd()))
+        self.assertIn("0", self.ask("rights", "/descriptors").json())
+        self.assertIsNone(self.ask("rights", f"/reach?pid={os.getpid()}").json())
+        parent = self.ask("rights", f"/reach?pid={os.getppid()}").json()
+        self.assertEqual(parent["stat"], "done")
+
+
 class TestMisbehave(unittest.TestCase):
     def test_modules_without_a_failing_import_answer_404_to_unknown_paths(self):
         modules = (

@@ -35,6 +35,7 @@ func run(args []string) error {
 	if len(args) > 0 && commands[args[0]] != nil {
 		return commands[args[0]](args[1:])
 	}
+	keepDescriptors()
 	settings, err := parseCommandLine(args, os.LookupEnv, os.Stdout, "(embeds Python "+embed.Version+")")
 	if err != nil {
 		return err

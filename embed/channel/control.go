@@ -167,22 +167,6 @@ func descriptors(files ...*os.File) ([]int, error) {
 	return fds, nil
 }
 
-// SendReport is the zygote's: used from Go for Booted only, the rest comes
-// from C.
-func (c *Control) SendReport(r Report) error {
-	var m [reportBytes]byte
-	binary.NativeEndian.PutUint32(m[0:], uint32(r.Kind))
-	binary.NativeEndian.PutUint32(m[4:], r.Worker)
-	binary.NativeEndian.PutUint32(m[8:], uint32(int32(r.PID)))
-	binary.NativeEndian.PutUint32(m[12:], uint32(int32(r.Status)))
-	binary.NativeEndian.PutUint32(m[16:], uint32(int32(r.Signal)))
-	binary.NativeEndian.PutUint64(m[24:], uint64(r.MaxRSS/1024))
-	if _, err := c.conn.Write(m[:]); err != nil {
-		return fmt.Errorf("channel: report: %w", err)
-	}
-	return nil
-}
-
 // Receive waits for the next report; io.EOF when the zygote is gone.
 func (c *Control) Receive() (Report, error) {
 	var m [reportBytes]byte

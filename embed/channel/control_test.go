@@ -12,6 +12,19 @@ import (
 )
 
 // newControls returns the front's end and the zygote's.
+// SendReport is what the zygote's C does.
+func (c *Control) SendReport(r Report) error {
+	var m [reportBytes]byte
+	binary.NativeEndian.PutUint32(m[0:], uint32(r.Kind))
+	binary.NativeEndian.PutUint32(m[4:], r.Worker)
+	binary.NativeEndian.PutUint32(m[8:], uint32(int32(r.PID)))
+	binary.NativeEndian.PutUint32(m[12:], uint32(int32(r.Status)))
+	binary.NativeEndian.PutUint32(m[16:], uint32(int32(r.Signal)))
+	binary.NativeEndian.PutUint64(m[24:], uint64(r.MaxRSS/1024))
+	_, err := c.conn.Write(m[:])
+	return err
+}
+
 func newControls(t *testing.T) (front, zygote *Control) {
 	t.Helper()
 	front, theirs, err := Pair()
