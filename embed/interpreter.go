@@ -35,6 +35,20 @@ func FindInterpreter(virtualEnv, dir string) (string, error) {
 	return filepath.Join(candidate, "bin", "python"), nil
 }
 
+// chooseInterpreter fills in the interpreter, in the process that is to be it:
+// below a chroot it is looked for there.
+func (s *Settings) chooseInterpreter() error {
+	if s.Interpreter != "" {
+		return nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("embed: current folder: %w", err)
+	}
+	s.Interpreter, err = FindInterpreter(os.Getenv("VIRTUAL_ENV"), dir)
+	return err
+}
+
 func checkVirtualEnv(dir string) error {
 	version, err := virtualEnvVersion(filepath.Join(dir, "pyvenv.cfg"))
 	if errors.Is(err, fs.ErrNotExist) {

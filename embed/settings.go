@@ -4,7 +4,9 @@ package embed
 // first message on the control socket and read by host.py. The JSON names are
 // host.py's.
 type Settings struct {
-	Interpreter    string   `json:"interpreter"` // path; see FindInterpreter
+	// Interpreter is the path CPython is started as; empty: what FindInterpreter
+	// finds by $VIRTUAL_ENV and the folder the zygote works in.
+	Interpreter    string   `json:"interpreter"`
 	Arguments      []string `json:"arguments"`   // becomes sys.argv
 	Application    string   `json:"application"` // MODULE:APP
 	PythonPath     []string `json:"python_path"`
@@ -14,10 +16,17 @@ type Settings struct {
 	Name           string   `json:"name"` // for process titles
 	ServerSoftware string   `json:"server_software"`
 	EnvironKeys    []string `json:"environ_keys"` // the well-known keys, in their order
+
+	// Who the zygote and its workers are, and where.
+	Identity *Identity `json:"identity"` // nil: as the front
+	Nice     *int      `json:"nice"`     // -20 to 19, see setpriority(2); nil: as the front
+	Chroot   string    `json:"chroot"`   // absolute; empty: none
+	Chdir    string    `json:"chdir"`    // folder below Chroot to work in; without one it is the front's
 }
 
 // Exit codes of zygote and worker, as in gowsgi.h.
 const (
+	ExitRefused     = 2  // it may not be who, or go where, the command line says
 	ExitImport      = 3  // the application cannot be imported
 	ExitApplication = 4  // it is not in its module, or is not callable
 	ExitInterpreter = 6  // CPython cannot be started

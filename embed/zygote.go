@@ -61,6 +61,10 @@ func ZygoteMain() int {
 		return ExitChannel
 	}
 	provideTitle(settings.Name)
+	if err := settings.settle(); err != nil {
+		fmt.Fprintf(os.Stderr, "gowsgi: error: %v\n", err)
+		return ExitRefused
+	}
 	if err := boot(settings); err != nil {
 		fmt.Fprintf(os.Stderr, "gowsgi: error: %v\n", err)
 		return ExitInterpreter
@@ -102,6 +106,9 @@ func provideTitle(name string) {
 
 // boot starts CPython on this thread, which holds the GIL from then on.
 func boot(settings *Settings) error {
+	if err := settings.chooseInterpreter(); err != nil {
+		return err
+	}
 	program := C.CString(settings.Interpreter)
 	defer C.free(unsafe.Pointer(program))
 	argv := make([]*C.char, 0, len(settings.Arguments)+1)
@@ -115,15 +122,19 @@ func boot(settings *Settings) error {
 	defer pinner.Unpin()
 	pinner.Pin(&argv[0])
 	if C.gw_boot(program, C.int(len(argv)), &argv[0], &why[0], C.size_t(len(why))) < 0 {
-		return interpreterError(settings.Interpreter, C.GoString(&why[0]))
+		return interpreterError(settings, C.GoString(&why[0]))
 	}
 	return nil
 }
 
 // interpreterError turns CPython's own words into something to act on.
-func interpreterError(program, why string) error {
-	err := fmt.Errorf("embed: start CPython %s as %s: %s", Version, program, why)
-	if strings.Contains(why, "encodings") {
+func interpreterError(settings *Settings, why string) error {
+	err := fmt.Errorf("embed: start CPython %s as %s: %s", Version, settings.Interpreter, why)
+	switch {
+	case !strings.Contains(why, "encoding"): // which the library brings
+	case settings.Chroot != "":
+		err = fmt.Errorf("%w: its standard library has to be below --chroot %s, at the same path as outside, readable by the user", err, settings.Chroot)
+	default:
 		err = fmt.Errorf("%w: its standard library is not where that interpreter should have it; is PYTHONHOME set, or the virtualenv's base Python gone?", err)
 	}
 	return err

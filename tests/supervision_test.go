@@ -409,11 +409,17 @@ func TestSupervision_StopsDuringTheImport(t *testing.T) {
 // asPID1 starts gowsgi as the first process of a PID namespace, as in a container.
 func asPID1(t *testing.T, o Options) *Server {
 	t.Helper()
-	o.Under = []string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}
-	if os.Getuid() != 0 {
-		o.Under = append(o.Under, "--map-root-user")
-	}
+	o.Under = pidNamespace()
 	return StartWith(t, o)
+}
+
+// pidNamespace is the command that starts another as PID 1.
+func pidNamespace() []string {
+	under := []string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}
+	if os.Getuid() != 0 {
+		under = append(under, "--map-root-user")
+	}
+	return under
 }
 
 // orphaning is an application that leaves a process behind whose parent is gone.
@@ -461,6 +467,32 @@ func TestSupervision_PID1ReapsOrphans(t *testing.T) {
 	if r := s.Ask("/"); r.Status != 200 {
 		t.Errorf("GET / = %s, want 200", r.Line())
 	}
+}
+
+// As PID 1, where the kernel drops every signal without a handler, a second one
+// is heard, too.
+func TestSupervision_PID1SecondSignalStopsQuicker(t *testing.T) {
+	for _, second := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT} {
+		s := asPID1(t, Options{App: "misbehave.slow"})
+		slowly(s, "/stubborn?seconds=60")
+		s.Signal(unix.SIGTERM)
+		s.WaitFor("stopping")
+		began := time.Now()
+		s.Signal(second)
+		if code := s.ExitCode(stopPatience); code != 0 {
+			t.Errorf("%s after SIGTERM: exit code = %d, want 0", unix.SignalName(second), code)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s after SIGTERM: took %s, want it quick", unix.SignalName(second), took)
+		}
+	}
+}
+
+// A container's exit code says why it could not start.
+func TestSupervision_PID1TellsItsExitCode(t *testing.T) {
+	refused(t, Options{App: "misbehave.raising_import", Under: pidNamespace()}, 3, "raising_import raises as asked")
+	refused(t, Options{App: "hello:nothing", Under: pidNamespace()}, 4, "nothing")
+	refused(t, Options{App: "hello", Args: []string{"-u", "no-such-user"}, Under: pidNamespace()}, 2, "no such user")
 }
 
 func TestSupervision_PID1StopsOnTerm(t *testing.T) {

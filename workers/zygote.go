@@ -26,12 +26,29 @@ type Command struct {
 	Path     string   // the binary: this one
 	Env      []string // its whole environment, with what makes it a zygote
 	Settings []byte   // its first message
+	Owner    *Owner   // who it will be; nil: as this process
+}
+
+// Owner is a user and a group, by number.
+type Owner struct{ UID, GID int }
+
+// pipe makes what is going to be a standard error. It is the owner's, who could
+// not open /dev/stderr otherwise; o may be nil.
+func (o *Owner) pipe() (r, w *os.File, err error) {
+	if r, w, err = os.Pipe(); err != nil || o == nil {
+		return r, w, err
+	}
+	if err := w.Chown(o.UID, o.GID); err != nil {
+		return nil, nil, errors.Join(err, r.Close(), w.Close())
+	}
+	return r, w, nil
 }
 
 // zygote is the process workers are forked from.
 type zygote struct {
 	process *exec.Cmd
 	pid     int
+	owner   *Owner
 	control *channel.Control
 }
 
@@ -44,7 +61,7 @@ func startZygote(c Command, output func(io.ReadCloser)) (*zygote, error) {
 		return nil, err
 	}
 	defer func() { _ = theirs.Close() }() // the zygote has its own by then
-	stderr, w, err := os.Pipe()
+	stderr, w, err := c.Owner.pipe()
 	if err != nil {
 		_ = control.Close()
 		return nil, fmt.Errorf("workers: pipe for the zygote: %w", err)
@@ -70,7 +87,7 @@ func startZygote(c Command, output func(io.ReadCloser)) (*zygote, error) {
 		return nil, fmt.Errorf("workers: start the zygote: %w", err)
 	}
 	output(stderr)
-	z := &zygote{process: cmd, pid: cmd.Process.Pid, control: control}
+	z := &zygote{process: cmd, pid: cmd.Process.Pid, owner: c.Owner, control: control}
 	if err := control.SendSettings(c.Settings); err != nil {
 		z.kill()
 		_ = cmd.Wait() // it was killed, and says so
@@ -126,7 +143,7 @@ func (z *zygote) fork(id uint32, sizes channel.Sizes, output func(io.ReadCloser)
 	if err != nil {
 		return nil, err
 	}
-	stderr, w, err := os.Pipe()
+	stderr, w, err := z.owner.pipe()
 	if err != nil {
 		segment.Close()
 		return nil, fmt.Errorf("workers: pipe for worker %d: %w", id, err)

@@ -11,9 +11,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gowsgi/embed"
 	"gowsgi/embed/channel"
@@ -27,6 +30,7 @@ import (
 type front struct {
 	settings  *Settings
 	arguments []string
+	identity  *identity // of the application; nil: as this process
 	errors    *ErrorLog
 	access    *AccessLog // nil when off
 	log       *slog.Logger
@@ -103,15 +107,14 @@ func (f *front) open() error {
 	if f.launch, err = recordLaunch(); err != nil {
 		return exitCodef(exitUnexpected, "cannot tell how gowsgi was started: %w", err)
 	}
-	if s.Chdir != "" {
-		if err := os.Chdir(s.Chdir); err != nil {
-			return exitCodef(exitUsage, "--chdir: %w", err)
-		}
+	if err := f.settle(); err != nil {
+		return err
 	}
 	if f.errors, err = openErrorLog(s.ErrorLogfile, s.LogLevel); err != nil {
 		return err
 	}
 	f.log = f.errors.Logger()
+	warnOfRoot(f.log, s, f.identity)
 	if s.AccessLogfile != "" {
 		if f.access, err = openAccessLog(s.AccessLogfile, f.log); err != nil {
 			return err
@@ -124,12 +127,75 @@ func (f *front) open() error {
 		return err
 	}
 	if f.predecessor != nil {
+		// It has given the sockets' files to the user already.
 		f.notify.Silence()
 		return nil // the pid file is the other's for now
+	}
+	if err := f.handOver(); err != nil {
+		return err
 	}
 	if s.PIDFile != "" {
 		if f.pidFile, err = writePIDFile(s.PIDFile); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// settle finds out who the application is to be, and prepares what all processes
+// share: folder and umask. With --chroot the folder is the zygote's alone: the
+// front stays outside.
+func (f *front) settle() error {
+	s := f.settings
+	var err error
+	if f.identity, err = identityOf(s); err != nil {
+		return err
+	}
+	if s.Umask != nil {
+		unix.Umask(*s.Umask)
+	}
+	if s.Chroot != "" {
+		return f.checkChroot()
+	}
+	if s.Chdir != "" {
+		if err := os.Chdir(s.Chdir); err != nil {
+			return exitCodef(exitUsage, "--chdir: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkChroot finds what can be wrong with --chroot before anything starts, and
+// makes it absolute.
+func (f *front) checkChroot() error {
+	s := f.settings
+	info, err := os.Stat(s.Chroot)
+	switch {
+	case err != nil:
+		return exitCodef(exitUsage, "--chroot: %w", err)
+	case !info.IsDir():
+		return exitCodef(exitUsage, "--chroot: %s is not a folder", s.Chroot)
+	case os.Geteuid() != 0:
+		return exitCodef(exitUsage, "--chroot %q: only root can change the root folder", s.Chroot)
+	}
+	if s.Chroot, err = filepath.Abs(s.Chroot); err != nil {
+		return exitCodef(exitUnexpected, "--chroot: %w", err)
+	}
+	return nil
+}
+
+// handOver gives the unix sockets that were made here to the application's user.
+func (f *front) handOver() error {
+	if f.identity == nil {
+		return nil
+	}
+	for _, s := range f.sockets {
+		own, made := s.Listener.(*unixListener)
+		if !made {
+			continue
+		}
+		if err := f.identity.own(own.file); err != nil {
+			return exitCodef(exitListen, "cannot listen on %s: give it to the user: %w", s.origin.Bind, err)
 		}
 	}
 	return nil
@@ -217,7 +283,7 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 	case errors.Is(err, context.Canceled):
 		f.log.Info("stopped before the application was loaded")
 		return nil, nil
-	case errors.As(err, &boot) && boot.Code >= exitImport && boot.Code <= exitInterpreter:
+	case errors.As(err, &boot) && boot.Code >= exitUsage && boot.Code <= exitInterpreter:
 		if f.settings.ErrorLogfile == "-" {
 			return nil, &exitError{boot.Code, errReported} // Python's own words say it better
 		}
@@ -229,7 +295,7 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 
 // bootExit is the exit code for an application that could not be started.
 func bootExit(boot *workers.BootError) int {
-	if boot.Code >= exitImport && boot.Code <= exitInterpreter {
+	if boot.Code >= exitUsage && boot.Code <= exitInterpreter {
 		return boot.Code
 	}
 	return exitUnexpected
@@ -258,7 +324,7 @@ func (f *front) plan() (workers.Plan, error) {
 	if err != nil {
 		return workers.Plan{}, err
 	}
-	env := append(withoutVariables(os.Environ(), managerVariables...), s.Env...)
+	env := append(f.identity.environ(withoutVariables(os.Environ(), managerVariables...)), s.Env...)
 	return workers.Plan{
 		Workers:    s.Workers,
 		MinWorkers: s.MinWorkers,
@@ -276,6 +342,7 @@ func (f *front) plan() (workers.Plan, error) {
 			Path:     thisBinary,
 			Env:      append(env, embed.ZygoteVariable+"=1"),
 			Settings: settings,
+			Owner:    f.identity.owner(),
 		},
 		WorkerIdleTimeout: s.WorkerIdleTimeout,
 		StartupTimeout:    s.StartupTimeout,
@@ -300,20 +367,11 @@ func (f *front) environSize() int {
 
 func (f *front) zygoteSettings() ([]byte, error) {
 	s := f.settings
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, exitCodef(exitUnexpected, "current folder: %w", err)
-	}
-	interpreter, err := embed.FindInterpreter(os.Getenv("VIRTUAL_ENV"), dir)
-	if err != nil {
-		return nil, &exitError{exitInterpreter, err}
-	}
 	name := s.Name
 	if name == "" {
 		name = s.App.String()
 	}
-	return json.Marshal(embed.Settings{
-		Interpreter:    interpreter,
+	settings := embed.Settings{
 		Arguments:      f.arguments,
 		Application:    s.App.String(),
 		PythonPath:     append([]string{}, s.PythonPath...),
@@ -323,7 +381,16 @@ func (f *front) zygoteSettings() ([]byte, error) {
 		Name:           name,
 		ServerSoftware: "gowsgi/" + version,
 		EnvironKeys:    environ.Keys[:],
-	})
+		Nice:           s.Nice,
+		Chroot:         s.Chroot,
+	}
+	if s.Chroot != "" {
+		settings.Chdir = s.Chdir
+	}
+	if f.identity != nil {
+		settings.Identity = &f.identity.Identity
+	}
+	return json.Marshal(settings)
 }
 
 func (f *front) serverOptions() http1.Options {

@@ -38,6 +38,28 @@ func number(field func(*Settings) *int, low, high int) kind {
 	}}
 }
 
+// optional keeps a number that is nil when nothing was said.
+func optional(field func(*Settings) **int, low, high int) kind {
+	return kind{word: "NUMBER", store: func(s *Settings, text string) error {
+		value, err := parseNumber(text, low, high)
+		*field(s) = &value
+		return err
+	}}
+}
+
+// umask keeps mode bits, written as 022 or 0o22.
+func umask(field func(*Settings) **int) kind {
+	return kind{word: "MODE", store: func(s *Settings, text string) error {
+		value, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
+		if err != nil || value > 0o777 {
+			return errors.New("not a file mode (want octal digits, 0 to 777)")
+		}
+		mode := int(value)
+		*field(s) = &mode
+		return nil
+	}}
+}
+
 // duration keeps a time between 0 and a day, written as 90 (seconds), 1m30s, 500ms.
 func duration(field func(*Settings) *time.Duration) kind {
 	return kind{word: "DURATION", store: func(s *Settings, text string) error {

@@ -56,6 +56,13 @@ type Settings struct {
 	MaxBodySize           int64 // bytes; 0: unlimited
 	MaxQueue              int   // requests that wait without a place in a worker; 0: unlimited
 
+	User       string // whom the application runs as, a name or number; empty: who started it
+	Group      string // likewise; empty: the user's
+	Initgroups bool   // with the user's supplementary groups
+	Umask      *int   // file mode creation mask of all processes; nil: inherited
+	Nice       *int   // of zygote and workers, -20 to 19; nil: inherited
+	Chroot     string // the application's root folder; empty: none
+
 	AccessLogfile string     // path, "-" for standard output, empty for none
 	ErrorLogfile  string     // path, "-" for standard error
 	LogLevel      slog.Level // records below are dropped
@@ -94,6 +101,7 @@ const (
 	groupListen = "Listening"
 	groupTimers = "Timers"
 	groupLimits = "Limits"
+	groupRights = "Rights of the application"
 	groupLogs   = "Logs and process"
 )
 
@@ -229,6 +237,31 @@ var table = []setting{
 		name: "max-queue", group: groupLimits, value: "2048", unit: "requests",
 		help: "answer 503 at once when this many requests wait for a worker; 0: unlimited",
 		kind: number(func(s *Settings) *int { return &s.MaxQueue }, 0, 1<<20),
+	},
+	{
+		name: "user", short: "u", group: groupRights, help: "run the application as this user, a name or number; as root only",
+		kind: text("USER", func(s *Settings) *string { return &s.User }),
+	},
+	{
+		name: "group", short: "g", group: groupRights, help: "run the application as this group, a name or number, instead of the user's own",
+		kind: text("GROUP", func(s *Settings) *string { return &s.Group }),
+	},
+	{
+		name: "initgroups", group: groupRights, help: "add the other groups the user is a member of",
+		kind: toggle(func(s *Settings) *bool { return &s.Initgroups }),
+	},
+	{
+		name: "umask", short: "m", group: groupRights, help: "mode bits that new files, logs and unix sockets do not get, in octal",
+		kind: umask(func(s *Settings) **int { return &s.Umask }),
+	},
+	{
+		name: "nice", group: groupRights, help: "priority of the application, -20 (most) to 19; below 0 as root only",
+		kind: optional(func(s *Settings) **int { return &s.Nice }, -20, 19),
+	},
+	{
+		name: "chroot", group: groupRights,
+		help: "the application's root folder, Python's library below it; --chdir and --pythonpath are below it too; as root only",
+		kind: text("DIR", func(s *Settings) *string { return &s.Chroot }),
 	},
 	{
 		name: "access-logfile", group: groupLogs, help: `write a line for every request here, "-" is standard output`,
