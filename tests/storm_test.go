@@ -101,7 +101,7 @@ func newStorm(t *testing.T, seed uint64, mode []string) *storm {
 	args := append(mode, "--pythonpath", apps, "-w", "3", "--threads", "2", "--min-workers", "2", "--max-workers", "5",
 		"--worker-idle-timeout", "1", "--max-requests", "400", "--max-requests-jitter", "200",
 		"--max-worker-lifetime", "2", "--max-worker-lifetime-jitter", "2",
-		"--timeout", "3", "--graceful-timeout", "10", "--queue-timeout", "60")
+		"--timeout", "3", "--graceful-timeout", "6", "--queue-timeout", "60")
 	w.chaos = chaos{
 		Server: StartWith(t, Options{App: "app", Dir: w.dir, Args: args}),
 		random: rand.New(rand.NewPCG(seed, 30)),

@@ -43,6 +43,7 @@ func TestSupervision_ReplacesDeadWorkers(t *testing.T) {
 				t.Errorf("log = %q, want the reason %q", line, reason)
 			}
 			s.WaitForSince(mark, "request lost with its worker")
+			s.WaitForSince(mark, "replaces=1")
 			// No request is lost for want of a worker: this one waits for the new.
 			after := s.Ask("/alive")
 			if after.Status != 200 || after.Body == before {

@@ -21,7 +21,7 @@ const leastIdle = 0.2
 // free is true where the kernel does not tell, and the first time.
 func (m *cpuMeter) free() bool {
 	before := *m
-	m.throttled = throttledTimes("/sys/fs/cgroup/cpu.stat")
+	m.throttled = throttledTimes("/sys/fs/cgroup/cpu.stat") + throttledTimes("/sys/fs/cgroup/cpu/cpu.stat") // v2, v1
 	processors := m.read("/proc/stat")
 	switch {
 	case processors == 0 || before.total == 0 || m.total == before.total:

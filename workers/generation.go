@@ -20,10 +20,11 @@ type generation struct {
 	first      int     // workers to have before it is ready
 	zygote     *zygote // nil when it is gone
 	workers    map[uint32]*worker
-	booted     bool   // the zygote forks
-	loaded     bool   // a worker has served: the application can be imported
-	leaving    bool   // old, failed, or the server stops: no more workers
-	late       string // what was killed for not being ready in time
+	dead       []uint32 // workers that died and have no successor yet
+	booted     bool     // the zygote forks
+	loaded     bool     // a worker has served: the application can be imported
+	leaving    bool     // old, failed, or the server stops: no more workers
+	late       string   // what was killed for not being ready in time
 	ready      func(error)
 
 	youngDeaths backoff
@@ -125,6 +126,7 @@ func (g *generation) fill() {
 			return
 		}
 	}
+	g.dead = nil // all have successors, or the pool has become smaller
 }
 
 func (g *generation) count(is func(*worker) bool) int {
@@ -151,6 +153,9 @@ func (g *generation) fork() error {
 	w.generation = g
 	w.started = time.Now()
 	w.limit = g.plan.requests()
+	if len(g.dead) > 0 {
+		w.replaces, g.dead = g.dead[0], g.dead[1:]
+	}
 	g.workers[w.id] = w
 	go g.listen(w)
 	g.bound(fmt.Sprintf("worker %d", w.id),
@@ -209,7 +214,11 @@ func (g *generation) statusChanged(w *worker) {
 	}
 	w.state = serving
 	s := g.supervisor
-	s.pool.options.Log.Info("worker serves", "worker", w.id, "pid", w.pid, "after", time.Since(w.started).Round(100*time.Microsecond))
+	attrs := []any{"worker", w.id, "pid", w.pid, "after", time.Since(w.started).Round(100 * time.Microsecond)}
+	if w.replaces != 0 {
+		attrs = append(attrs, "replaces", w.replaces)
+	}
+	s.pool.options.Log.Info("worker serves", attrs...)
 	if lifetime := g.plan.lifetime(); lifetime > 0 {
 		s.after(lifetime, func() { g.replace(w, fmt.Sprintf("it has lived for %v", lifetime)) })
 	}
@@ -256,6 +265,7 @@ func (g *generation) workerExited(w *worker, r channel.Report) {
 		return
 	default:
 		attrs := []any{"worker", w.id, "pid", r.PID, "reason", reason, "age", time.Since(w.started).Round(time.Millisecond)}
+		g.dead = append(g.dead, w.id)
 		log.Error("worker died", append(attrs, describeRunning(ran)...)...)
 	}
 	if g.letGoIfEmpty() {

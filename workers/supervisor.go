@@ -221,6 +221,7 @@ func (s *supervisor) deaf(w *worker) {
 		return
 	}
 	s.pool.options.Log.Error("a worker does not begin the requests it was given; it is replaced (--timeout)", "worker", w.id, "pid", w.pid)
+	w.deaf = true
 	g.showStacks(w, channel.WhyRequest)
 	g.retire(w, "it does not begin its requests")
 	g.fill()
@@ -238,7 +239,15 @@ func (s *supervisor) worn(w *worker) {
 
 // emptied: w is leaving and has nothing left to run.
 func (s *supervisor) emptied(w *worker) {
-	if w.generation.workers[w.id] == w { // it has not died meanwhile
-		w.segment.Leave()
+	if w.generation.workers[w.id] != w {
+		return // it has died meanwhile
+	}
+	w.segment.Leave()
+	if w.deaf { // it may not hear that either
+		s.after(deafPatience, func() { w.generation.killAfterStacks(w) })
 	}
 }
+
+// deafPatience is how long a worker that did not begin its requests may take to
+// leave when it is told to.
+const deafPatience = 2 * time.Second

@@ -34,6 +34,8 @@ type worker struct {
 	state      workerState
 	started    time.Time
 	killed     bool      // by us, so its end is no surprise
+	deaf       bool      // it does not begin what it is given
+	replaces   uint32    // the worker whose death made room for it; 0: none
 	outgoing   string    // why it is to be replaced; empty: it is not
 	shown      time.Time // when it was told to write its stacks
 	weighed    time.Time // when its memory was measured in full
