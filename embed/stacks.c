@@ -8,7 +8,9 @@
  *
  * Reading the frames of threads that run meanwhile crashes now and then. So a
  * copy of the process reads them, in which nothing runs: if that was taken in
- * a bad moment it crashes alone, and another one is taken.
+ * a bad moment it crashes alone, and another one is taken a bit later. Not
+ * from the same call of the handler: the thread that it interrupts may be the
+ * one with the half-made frame, and it has to go on first.
  */
 #include "gowsgi.h"
 
@@ -25,7 +27,8 @@
 
 #include "control.h"
 
-#define ATTEMPTS 5       /* copies taken before giving up */
+#define ATTEMPTS 7             /* copies taken before giving up */
+#define FIRST_PAUSE_NS 1000000 /* before the second; doubled for each */
 #define COPY_SECONDS 10u /* a copy that takes longer is caught in nonsense */
 
 /* faulthandler's handler; NULL until host.py has registered it. */
@@ -36,11 +39,17 @@ static void (*dump)(int);
 static char whose[96];
 static size_t whose_length;
 
+/* The dump that is under way: copies that failed, why it was asked for, and
+ * the timer that sends the signal again, in the process `timer_owner`. */
+static volatile sig_atomic_t failures;
+static volatile sig_atomic_t asked_why;
+static int timer;
+static pid_t timer_owner;
+
 static const char *
-reason(const siginfo_t *info)
+reason(int why)
 {
-    switch (info->si_code == SI_QUEUE ? info->si_value.sival_int
-                                      : GW_WHY_ASKED) {
+    switch (why) {
     case GW_WHY_REQUEST:
         return ", because a request has run out of time:\n";
     case GW_WHY_START:
@@ -99,35 +108,62 @@ say(const char *text)
         return; /* nobody is left to tell */
 }
 
-/* Write the stacks, from as many copies as it takes. */
+/* Have the signal sent again after a pause. Raw system calls: the library's
+ * timers are not for signal handlers. Returns -1 when the kernel refuses. */
+static int
+ask_again(void)
+{
+    struct sigevent event;
+    struct itimerspec once;
+
+    if (timer_owner != getpid()) {
+        memset(&event, 0, sizeof(event));
+        event.sigev_notify = SIGEV_SIGNAL;
+        event.sigev_signo = GW_STACKS_SIGNAL;
+        if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) < 0)
+            return -1;
+        timer_owner = getpid();
+    }
+    memset(&once, 0, sizeof(once));
+    once.it_value.tv_nsec = (long)FIRST_PAUSE_NS << failures;
+    return (int)syscall(SYS_timer_settime, timer, 0, &once, NULL);
+}
+
+/* Write the stacks; if that fails, later once more. */
 static void
 dump_safely(int number)
 {
-    const struct timespec moment = {0, 1000000};
+    int done = dump_from_copy(number);
 
-    for (int left = ATTEMPTS; left > 0; left--) {
-        int done = dump_from_copy(number);
-        if (done > 0)
-            return;
-        if (done < 0) {
-            say("gowsgi: no room for a process that could write them\n");
-            return;
-        }
-        say("gowsgi: they could not be read to the end\n");
-        nanosleep(&moment, NULL);
+    if (done > 0)
+        return;
+    if (done < 0) {
+        say("gowsgi: no room for a process that could write them\n");
+        return;
     }
+    say("gowsgi: they could not be read to the end\n");
+    if (++failures < ATTEMPTS && ask_again() < 0)
+        say("gowsgi: no timer to try again\n");
 }
 
 static void
 write_stacks(int number, siginfo_t *info, void *Py_UNUSED(context))
 {
-    const char *why = reason(info);
-    struct iovec line[2] = {{whose, whose_length}, {(void *)why, strlen(why)}};
     int error = errno;
 
+    if (info->si_code != SI_TIMER) { /* not our own: a dump begins */
+        failures = 0;
+        asked_why = info->si_code == SI_QUEUE ? info->si_value.sival_int
+                                              : GW_WHY_ASKED;
+    }
     /* without a handler CPython is not up: there are no stacks yet */
-    if (dump != NULL && writev(STDERR_FILENO, line, 2) >= 0)
-        dump_safely(number);
+    if (dump != NULL) {
+        const char *why = reason(asked_why);
+        struct iovec line[2] = {{whose, whose_length},
+                                {(void *)why, strlen(why)}};
+        if (writev(STDERR_FILENO, line, 2) >= 0)
+            dump_safely(number);
+    }
     errno = error;
 }
 

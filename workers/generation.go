@@ -457,7 +457,7 @@ func (g *generation) killAfterStacks(w *worker) {
 
 // stacksPatience is how long a worker may take to write its stacks. It does so
 // in a signal handler, once the kernel has given it a processor.
-const stacksPatience = 300 * time.Millisecond
+const stacksPatience = 500 * time.Millisecond
 
 // leave lets all workers finish, and then the zygote.
 func (g *generation) leave(why string) {
