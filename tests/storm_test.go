@@ -197,26 +197,6 @@ func (w *storm) checkRecord() {
 	}
 }
 
-// settleBetween waits until one zygote and so many workers are all there is.
-func (w *storm) settleBetween(least, most int) {
-	w.T.Helper()
-	for until := time.Now().Add(2 * patience); ; time.Sleep(10 * time.Millisecond) {
-		zygotes := 0
-		for _, p := range session(w.cmd.Process.Pid) {
-			if strings.HasPrefix(p.Title, "gowsgi: zygote") {
-				zygotes++
-			}
-		}
-		n := len(w.Workers())
-		if zygotes == 1 && n >= least && n <= most {
-			return
-		}
-		if time.Now().After(until) {
-			w.T.Fatalf("%d zygotes and %d workers when all is over, want 1 and %d to %d", zygotes, n, least, most)
-		}
-	}
-}
-
 // --- deeds -------------------------------------------------------------------
 
 // someone is the pid of a worker, 0 if there is none just now.
