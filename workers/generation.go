@@ -50,13 +50,14 @@ func (g *generation) start() error {
 	return nil
 }
 
-// bound kills what is not ready after the startup timeout.
-func (g *generation) bound(what string, late func() bool, kill func()) {
+// bound kills what is not ready after the startup timeout. The timer is nil
+// without one.
+func (g *generation) bound(what string, late func() bool, kill func()) *time.Timer {
 	limit := g.plan.StartupTimeout
 	if limit == 0 {
-		return
+		return nil
 	}
-	g.supervisor.after(limit, func() {
+	return g.supervisor.after(limit, func() {
 		if !late() {
 			return
 		}
@@ -158,12 +159,12 @@ func (g *generation) fork() error {
 	}
 	g.workers[w.id] = w
 	go g.listen(w)
-	g.bound(fmt.Sprintf("worker %d", w.id),
+	w.keep(g.bound(fmt.Sprintf("worker %d", w.id),
 		func() bool { return g.workers[w.id] == w && (w.state == forking || w.state == booting) },
 		func() {
 			g.showStacks(w, channel.WhyStart)
 			g.killAfterStacks(w)
-		})
+		}))
 	return nil
 }
 
@@ -220,7 +221,7 @@ func (g *generation) statusChanged(w *worker) {
 	}
 	s.pool.options.Log.Info("worker serves", attrs...)
 	if lifetime := g.plan.lifetime(); lifetime > 0 {
-		s.after(lifetime, func() { g.replace(w, fmt.Sprintf("it has lived for %v", lifetime)) })
+		w.keep(s.after(lifetime, func() { g.replace(w, fmt.Sprintf("it has lived for %v", lifetime)) }))
 	}
 	g.weighFirst(w)
 	if g == s.current {
@@ -311,6 +312,7 @@ const oldEnough = time.Second
 // running.
 func (g *generation) forget(w *worker, reason string) (useful bool, ran []casualty) {
 	delete(g.workers, w.id)
+	w.stopTimers()
 	served, ran := g.supervisor.pool.dispatcher.lose(w, &wsgi.LostError{Worker: w.id, Reason: reason, Overdue: w.killed})
 	return served > 0 || time.Since(w.started) >= oldEnough, ran
 }
@@ -427,14 +429,14 @@ func (g *generation) bury(w *worker, why string) {
 	if s.ending || g.plan.GracefulTimeout == 0 {
 		return
 	}
-	s.after(g.plan.GracefulTimeout, func() {
+	w.keep(s.after(g.plan.GracefulTimeout, func() {
 		if g.workers[w.id] != w || s.ending {
 			return
 		}
 		s.pool.options.Log.Warn("worker has not finished in time; killing it (--graceful-timeout)", "worker", w.id, "pid", w.pid, "leaving_because", why)
 		g.showStacks(w, channel.WhyLeave)
 		g.killAfterStacks(w)
-	})
+	}))
 }
 
 // showStacks has a worker write down what its Python threads do.

@@ -40,6 +40,7 @@ type worker struct {
 	shown      time.Time // when it was told to write its stacks
 	weighed    time.Time // when its memory was measured in full
 	heavy      bool      // it had more memory than allowed from the start
+	timers     []*time.Timer
 }
 
 // workerState is what the supervisor waits for next from a worker.
@@ -71,6 +72,24 @@ func newWorker(id uint32, segment *channel.Segment) *worker {
 	}
 	w.holders.Store(2)
 	return w
+}
+
+// keep remembers a timer that is about this worker; t may be nil. While it waits
+// it holds the worker, and with that the addresses of its shared memory: a pool
+// that replaces workers often would run out of mappings long before a lifetime
+// of hours is over.
+func (w *worker) keep(t *time.Timer) {
+	if t != nil {
+		w.timers = append(w.timers, t)
+	}
+}
+
+// stopTimers is for a worker that has ended.
+func (w *worker) stopTimers() {
+	for _, t := range w.timers {
+		t.Stop()
+	}
+	w.timers = nil
 }
 
 // letGo gives up one hold on the segment; the last one frees its memory.

@@ -1,0 +1,121 @@
+package workers
+
+// Generations whose zygote is a socket: what they order is not carried out, and
+// the test tells what became of it.
+
+import (
+	"log/slog"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"gowsgi/embed/channel"
+)
+
+// nursery is a supervisor whose goroutine is the test's.
+type nursery struct {
+	*testing.T
+	*supervisor
+	orders *os.File // the zygote's end of the current generation's control socket
+}
+
+// newNursery makes a supervisor whose current generation has no worker yet.
+func newNursery(t *testing.T, plan Plan) *nursery {
+	t.Helper()
+	plan.Sizes = small
+	pool := &Pool{
+		options:  Options{Plan: plan, Log: slog.New(slog.DiscardHandler), Output: func([]byte) {}},
+		finished: make(chan struct{}),
+		lookout:  newLookout(),
+	}
+	pool.supervisor = newSupervisor(pool)
+	n := &nursery{T: t, supervisor: pool.supervisor}
+	n.current = n.generation(plan)
+	t.Cleanup(func() {
+		n.each(func(g *generation) { n.loseAll(g) })
+		n.outputs.Wait()
+	})
+	return n
+}
+
+// generation makes one whose zygote has booted.
+func (n *nursery) generation(plan Plan) *generation {
+	n.Helper()
+	control, orders, err := channel.Pair()
+	if err != nil {
+		n.Fatal(err)
+	}
+	n.orders = orders
+	n.Cleanup(func() { _, _ = control.Close(), orders.Close() })
+	return &generation{
+		supervisor: n.supervisor, plan: plan, zygote: &zygote{control: control},
+		workers: make(map[uint32]*worker), booted: true, loaded: true,
+		ready: func(error) {},
+	}
+}
+
+func (n *nursery) loseAll(g *generation) {
+	for _, w := range g.workers {
+		g.forget(w, "the test is over")
+	}
+	if g.zygote != nil {
+		_, _ = g.zygote.control.Close(), n.orders.Close()
+	}
+}
+
+// forked has the zygote tell that it has forked w.
+func (n *nursery) forked(w *worker) {
+	g := w.generation
+	g.heard(g.zygote, channel.Report{Kind: channel.Forked, Worker: w.id, PID: os.Getpid()})
+}
+
+// serves has w come to serve.
+func (n *nursery) serves(w *worker) {
+	n.forked(w)
+	w.generation.statusChanged(w)
+}
+
+// one is the generation's only worker in a state.
+func (n *nursery) one(g *generation, state workerState) *worker {
+	n.Helper()
+	var found []*worker
+	for _, w := range g.workers {
+		if w.state == state {
+			found = append(found, w)
+		}
+	}
+	if len(found) != 1 {
+		n.Fatalf("%d workers are in state %d, want one", len(found), state)
+	}
+	return found[0]
+}
+
+// posted does what was posted to the supervisor, once something was.
+func (n *nursery) posted() {
+	n.Helper()
+	took := make(chan []func(), 1)
+	go func() { took <- n.posts.take() }()
+	for _, what := range await(n.T, took, "something is posted") {
+		what()
+	}
+}
+
+func TestGeneration_TimersDoNotKeepDeadWorkers(t *testing.T) {
+	n := newNursery(t, Plan{StartupTimeout: time.Hour, MaxLifetime: time.Hour, GracefulTimeout: time.Hour})
+	n.size = 1
+	g := n.current
+	g.fill()
+	w := n.one(g, forking)
+	n.serves(w)
+	g.retire(w, "the test says so")
+	held := weak.Make(w.segment)
+	g.forget(w, "it has ended")
+	w = nil
+	for deadline := time.Now().Add(patience); held.Value() != nil; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("the shared memory of a worker that has ended stays mapped")
+		}
+	}
+}
