@@ -246,6 +246,9 @@ func (g *generation) forkFailed(r channel.Report) {
 		return
 	}
 	g.forget(w, "the fork failed")
+	if g.letGoIfEmpty() {
+		return
+	}
 	err := fmt.Errorf("fork: %w", unix.Errno(r.Status))
 	g.supervisor.pool.options.Log.Error("cannot start a worker", "error", err)
 	if g.failed(&BootError{Code: 1, Reason: err.Error()}) {
@@ -482,12 +485,14 @@ func (g *generation) kill() {
 func (g *generation) alive() bool { return g.zygote != nil || len(g.workers) > 0 }
 
 // letGoIfEmpty ends the zygote of a generation that is to leave once its last
-// worker has. The rest is zygoteLost's.
+// worker has. The rest is zygoteLost's, unless the zygote died before.
 func (g *generation) letGoIfEmpty() bool {
 	if !g.leaving || len(g.workers) > 0 {
 		return false
 	}
-	if z := g.zygote; z != nil {
+	if z := g.zygote; z == nil {
+		g.supervisor.gone(g)
+	} else {
 		_ = z.control.Close() // that it ends is how a zygote is told to go
 		g.supervisor.after(zygotePatience, func() {
 			if g.zygote == z {

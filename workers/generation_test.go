@@ -11,6 +11,8 @@ import (
 	"time"
 	"weak"
 
+	"golang.org/x/sys/unix"
+
 	"gowsgi/embed/channel"
 )
 
@@ -118,4 +120,49 @@ func TestGeneration_TimersDoNotKeepDeadWorkers(t *testing.T) {
 			t.Fatal("the shared memory of a worker that has ended stays mapped")
 		}
 	}
+}
+
+// hungUp says that the front has closed its end of the control socket, which is
+// how a zygote is told to go.
+func (n *nursery) hungUp() bool {
+	n.Helper()
+	polled := []unix.PollFd{{Fd: int32(n.orders.Fd()), Events: unix.POLLRDHUP}}
+	if _, err := unix.Poll(polled, 0); err != nil {
+		n.Fatal(err)
+	}
+	return polled[0].Revents&unix.POLLRDHUP != 0
+}
+
+func TestGeneration_EndsWhenItsLastForkFails(t *testing.T) {
+	n := newNursery(t, Plan{})
+	n.size = 1
+	g := n.current
+	g.fill()
+	w := n.one(g, forking)
+	g.leave("the test says so")
+	if n.hungUp() {
+		t.Fatal("the zygote is told to go while a fork of it is under way")
+	}
+	g.heard(g.zygote, channel.Report{Kind: channel.ForkFailed, Worker: w.id, Status: int(unix.EAGAIN)})
+	if !n.hungUp() {
+		t.Error("the zygote is not told to go: its generation would stay for ever")
+	}
+}
+
+func TestGeneration_IsForgottenIfItsZygoteDiedBefore(t *testing.T) {
+	n := newNursery(t, Plan{})
+	old := n.current
+	n.zygoteDies(old)
+	next := n.generation(Plan{})
+	n.next = next
+	n.readyPerhaps(next)
+	if n.current != next || len(n.old) != 0 {
+		t.Errorf("%d old generations are kept, want none: nothing is left of it that could end", len(n.old))
+	}
+}
+
+// zygoteDies has g learn that its zygote is gone.
+func (n *nursery) zygoteDies(g *generation) {
+	_, _ = g.zygote.control.Close(), n.orders.Close()
+	g.zygoteLost(g.zygote, nil)
 }
