@@ -93,14 +93,19 @@ func (d *dispatcher) begin(c *Call) error {
 	d.peak = max(d.peak, others+d.queue.length+1)
 	if queues {
 		d.queue.push(c)
-		if len(d.workers) == 0 && d.starved != nil {
-			d.starved()
-		}
+		d.tellIfStarvedLocked()
 		return nil
 	}
 	c.spin = d.aloneLocked(others, now)
 	d.placeLocked(c, w, c.spin)
 	return nil
+}
+
+// tellIfStarvedLocked tells that calls queue and nobody serves, if so it is.
+func (d *dispatcher) tellIfStarvedLocked() {
+	if d.queue.length > 0 && len(d.workers) == 0 && d.starved != nil {
+		d.starved()
+	}
 }
 
 // crowdWindow: with requests that overlapped this lately, nobody among them
@@ -281,6 +286,7 @@ func (d *dispatcher) retire(w *worker) {
 	d.takeAllBackLocked(w)
 	d.settleLocked(w)
 	d.feedAllLocked()
+	d.tellIfStarvedLocked() // a call may have come just before the last worker goes
 }
 
 // lose takes a worker off whose process has ended. Calls it had not begun go

@@ -222,6 +222,25 @@ func TestDispatcher_RetireOfAnIdleWorkerEmptiesAtOnce(t *testing.T) {
 	}
 }
 
+// The last worker of a pool that shrinks to none may be given a call at the very
+// moment it is retired.
+func TestDispatcher_RetireOfTheLastWorkerTellsOfWhatWaits(t *testing.T) {
+	s := newStage(t, small, 1)
+	running, waits := s.ask("running"), s.ask("waits")
+	a := s.next()
+	s.retire(s.cast[0].worker)
+	select {
+	case <-s.starved:
+	default:
+		t.Error("starved is not told of a call that was taken back from the last worker")
+	}
+	a.answer()
+	s.expect(running, "running")
+	s.enter()
+	s.next().answer()
+	s.expect(waits, "waits")
+}
+
 func TestDispatcher_LoseFailsWhatRanAndMovesTheRest(t *testing.T) {
 	sizes := small
 	sizes.Slots = 3
