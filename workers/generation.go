@@ -233,6 +233,9 @@ func (g *generation) statusChanged(w *worker) {
 	}
 	g.retireOutgoing()
 	s.readyPerhaps(g)
+	if g == s.current { // the pool may have become smaller while it booted
+		g.shrink("fewer are wanted by now")
+	}
 }
 
 // complete says that everything of a generation that was ordered is there.

@@ -166,3 +166,20 @@ func (n *nursery) zygoteDies(g *generation) {
 	_, _ = g.zygote.control.Close(), n.orders.Close()
 	g.zygoteLost(g.zygote, nil)
 }
+
+func TestGeneration_AWorkerThatIsNotWantedAnyMoreLeaves(t *testing.T) {
+	n := newNursery(t, Plan{})
+	n.size = 1
+	g := n.current
+	g.fill()
+	first := n.one(g, forking)
+	n.serves(first)
+	n.resize(+1)
+	second := n.one(g, forking)
+	n.resize(-1)
+	n.serves(second)
+	if first.state != serving || second.state != leaving {
+		t.Errorf("with one worker wanted the states are %d and %d, want %d and %d: the second one leaves",
+			first.state, second.state, serving, leaving)
+	}
+}
