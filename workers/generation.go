@@ -44,6 +44,7 @@ func (g *generation) start() error {
 		func(err error) { g.supervisor.posts.post(func() { g.zygoteLost(z, err) }) },
 	)
 	g.bound("the zygote", func() bool { return g.zygote == z && !g.booted }, func() {
+		z.late = true
 		z.showStacks()
 		g.supervisor.after(stacksPatience, z.kill)
 	})
@@ -67,9 +68,10 @@ func (g *generation) bound(what string, late func() bool, kill func()) *time.Tim
 	})
 }
 
-// heard deals with what the zygote tells.
+// heard deals with what the zygote tells. One that is to be killed for being late
+// gets no orders any more: its workers would be given requests, and die with it.
 func (g *generation) heard(z *zygote, r channel.Report) {
-	if g.zygote != z {
+	if g.zygote != z || z.late {
 		return
 	}
 	switch r.Kind {
@@ -162,6 +164,7 @@ func (g *generation) fork() error {
 	w.keep(g.bound(fmt.Sprintf("worker %d", w.id),
 		func() bool { return g.workers[w.id] == w && (w.state == forking || w.state == booting) },
 		func() {
+			w.late = true
 			g.showStacks(w, channel.WhyStart)
 			g.killAfterStacks(w)
 		}))
@@ -210,8 +213,8 @@ func (g *generation) forked(r channel.Report) {
 // statusChanged: a worker has the application and waits for requests. Those of
 // a generation that is brought up get none before all of it is ready.
 func (g *generation) statusChanged(w *worker) {
-	if g.workers[w.id] != w || w.state != booting {
-		return // it has died meanwhile, was told to leave, or was heard of
+	if g.workers[w.id] != w || w.state != booting || w.late {
+		return // it has died meanwhile, was told to leave, was heard of, or is about to be killed
 	}
 	w.state = serving
 	s := g.supervisor

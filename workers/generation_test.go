@@ -183,3 +183,20 @@ func TestGeneration_AWorkerThatIsNotWantedAnyMoreLeaves(t *testing.T) {
 			first.state, second.state, serving, leaving)
 	}
 }
+
+// Between the end of the startup timeout and its death a worker writes its
+// stacks. If it comes to serve then, it must not get requests: they would be lost.
+func TestGeneration_AWorkerThatIsKilledForBeingLateGetsNoRequests(t *testing.T) {
+	n := newNursery(t, Plan{StartupTimeout: time.Nanosecond})
+	n.size = 1
+	g := n.current
+	g.fill()
+	w := n.one(g, forking)
+	n.forked(w)
+	n.posted() // its time is over
+	g.statusChanged(w)
+	if w.state != booting || len(n.pool.dispatcher.workers) != 0 {
+		t.Errorf("the worker is in state %d and the dispatcher knows %d workers, want %d and none: it is about to be killed",
+			w.state, len(n.pool.dispatcher.workers), booting)
+	}
+}

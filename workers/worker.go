@@ -35,6 +35,7 @@ type worker struct {
 	started    time.Time
 	killed     bool      // by us, so its end is no surprise
 	deaf       bool      // it does not begin what it is given
+	late       bool      // it was not ready in time, and is being killed
 	replaces   uint32    // the worker whose death made room for it; 0: none
 	outgoing   string    // why it is to be replaced; empty: it is not
 	shown      time.Time // when it was told to write its stacks

@@ -50,6 +50,7 @@ type zygote struct {
 	pid     int
 	owner   *Owner
 	control *channel.Control
+	late    bool // it has not booted in time, and is being killed
 }
 
 // startZygote starts the process. The calling goroutine must be locked to its
