@@ -209,6 +209,20 @@ func TestSupervision_RecoversFromTheZygotesDeath(t *testing.T) {
 	}
 }
 
+// A zygote that does not fork any more is no zygote.
+func TestSupervision_ReplacesAZygoteThatHangs(t *testing.T) {
+	s := Start(t, "misbehave.slow", "-w", "1", "--startup-timeout", "3")
+	mark := s.Mark()
+	kill(t, s.Zygote(), unix.SIGSTOP)
+	s.Signal(unix.SIGTTIN)
+	s.WaitForSince(mark, "the zygote does not fork")
+	s.WaitForSince(mark, "zygote died")
+	s.settle(2)
+	if r := s.Ask("/sleep?seconds=0"); r.Body != "done\n" {
+		t.Errorf("GET /sleep after the zygote's death = %s %q, want done", r.Line(), r.Body)
+	}
+}
+
 // kill -9 of the front: everything is gone within a second, even a worker that
 // holds the GIL, and the port is free.
 func TestSupervision_NothingOutlivesTheFront(t *testing.T) {

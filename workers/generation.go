@@ -163,12 +163,23 @@ func (g *generation) fork() error {
 	go g.listen(w)
 	w.keep(g.bound(fmt.Sprintf("worker %d", w.id),
 		func() bool { return g.workers[w.id] == w && (w.state == forking || w.state == booting) },
-		func() {
-			w.late = true
-			g.showStacks(w, channel.WhyStart)
-			g.killAfterStacks(w)
-		}))
+		func() { g.killLate(w) }))
 	return nil
+}
+
+// killLate kills a worker that was not ready in time. If it was not even forked
+// it is the zygote that does not do its work: it is stopped, or a fork hook of the
+// application waits for ever. Nobody else could fork or kill a worker, or tell that
+// one has ended, and so the zygote is killed, and its workers with it.
+func (g *generation) killLate(w *worker) {
+	w.late = true
+	if w.state == forking {
+		g.supervisor.pool.options.Log.Error("the zygote does not fork; killing it, and its workers with it", "pid", g.zygote.pid)
+		g.zygote.kill()
+		return
+	}
+	g.showStacks(w, channel.WhyStart)
+	g.killAfterStacks(w)
 }
 
 // listen is the goroutine that hears a worker's bell.
