@@ -260,6 +260,33 @@ func TestReload_HangupDoesIt(t *testing.T) {
 	}
 }
 
+// TestReload_HangupDuringTheStart: the code may have changed behind the import.
+func TestReload_HangupDuringTheStart(t *testing.T) {
+	release := filepath.Join(t.TempDir(), "release")
+	r, err := launch(Options{App: "misbehave.waiting_import", Env: []string{"IMPORT_WAITS_FOR=" + release}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{run: r, T: t}
+	t.Cleanup(func() { _ = r.stop() })
+	await(t, "the zygote", func() bool {
+		for _, p := range session(s.PID()) {
+			if strings.HasPrefix(p.Title, "gowsgi: zygote [") {
+				return true
+			}
+		}
+		return false
+	})
+	s.Signal(unix.SIGHUP)
+	s.Signal(unix.SIGUSR1)
+	touch(t, release)
+	s.WaitFor("logs reopened")
+	s.WaitFor("reloaded")
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReload_BrokenCodeIsToldWithItsTraceback: the error log says why.
 func TestReload_BrokenCodeIsToldWithItsTraceback(t *testing.T) {
 	app := newEditable(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,9 +16,12 @@ import (
 
 // signals is what the operator says by kill(1) and Ctrl-C.
 type signals struct {
-	arrived chan os.Signal
-	// upgrade: SIGUSR2 came at a time when nothing can come of it yet.
-	upgrade bool
+	// stops ask to stop. They have a channel of their own: what does not fit into
+	// one is lost, and a script that sends SIGHUP in a loop could fill it.
+	stops  chan os.Signal
+	others chan os.Signal
+	// missed came at a time when nothing could come of them yet, in order.
+	missed []os.Signal
 }
 
 // listenForSignals takes over the signals that mean something to gowsgi.
@@ -25,29 +29,30 @@ type signals struct {
 // SIGPIPE is ignored, so that a log whose reader has gone is an error to deal
 // with and not the end.
 func listenForSignals() *signals {
-	s := &signals{arrived: make(chan os.Signal, 8)}
+	s := &signals{stops: make(chan os.Signal, 8), others: make(chan os.Signal, 8)}
 	signal.Ignore(unix.SIGPIPE)
-	signal.Notify(s.arrived, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT,
-		unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTTIN, unix.SIGTTOU)
+	signal.Notify(s.stops, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
+	signal.Notify(s.others, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTTIN, unix.SIGTTOU)
 	return s
 }
 
-func (s *signals) stop() { signal.Stop(s.arrived) }
+func (s *signals) stop() {
+	signal.Stop(s.stops)
+	signal.Stop(s.others)
+}
 
-// during calls stopped at the first signal that asks to stop, until the
-// function it returns is called.
+// during calls stopped at each signal that asks to stop, until the function it
+// returns is called. Other signals are kept for later.
 func (s *signals) during(stopped func()) (end func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
 			select {
-			case got := <-s.arrived:
-				if asksToStop(got) {
-					stopped()
-				} else if got == unix.SIGUSR2 {
-					s.upgrade = true
-				}
+			case <-s.stops:
+				stopped()
+			case got := <-s.others:
+				s.miss(got)
 			case <-done:
 				return
 			}
@@ -59,8 +64,12 @@ func (s *signals) during(stopped func()) (end func()) {
 	}
 }
 
-func asksToStop(s os.Signal) bool {
-	return s == unix.SIGTERM || s == unix.SIGINT || s == unix.SIGQUIT
+// miss keeps a signal for later: what a second one asks for again, once.
+func (s *signals) miss(got os.Signal) {
+	adds := got == unix.SIGTTIN || got == unix.SIGTTOU
+	if adds || !slices.Contains(s.missed, got) {
+		s.missed = append(s.missed, got)
+	}
 }
 
 // watch serves until a signal says stop, or a listener or the pool is lost, or
@@ -71,20 +80,19 @@ func asksToStop(s os.Signal) bool {
 // quick, and a quick one immediate. SIGHUP reloads the application, SIGTTIN and
 // SIGTTOU ask for a worker more or less, SIGUSR1 reopens the logs.
 func (f *front) watch(signals *signals, failed <-chan error) error {
-	if signals.upgrade {
-		f.beginUpgrade()
+	for _, got := range signals.missed {
+		f.obey(got)
 	}
+	signals.missed = nil
 	for {
 		select {
 		case <-f.upgradeEnded():
 			if f.endUpgrade() {
 				return f.retire(signals)
 			}
-		case got := <-signals.arrived:
-			if !asksToStop(got) {
-				f.obey(got)
-				continue
-			}
+		case got := <-signals.others:
+			f.obey(got)
+		case got := <-signals.stops:
 			f.log.Info("stopping", "signal", unix.SignalName(got.(unix.Signal)))
 			f.abortUpgrade(got.(unix.Signal))
 			f.notify.Stopping("stopping: " + f.summary())
