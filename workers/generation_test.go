@@ -200,3 +200,31 @@ func TestGeneration_AWorkerThatIsKilledForBeingLateGetsNoRequests(t *testing.T) 
 			w.state, len(n.pool.dispatcher.workers), booting)
 	}
 }
+
+func TestMemory_TheHardLimitHoldsForOldGenerations(t *testing.T) {
+	n := newNursery(t, Plan{MemoryHard: 1})
+	n.size = 1
+	g := n.current
+	g.fill()
+	w := n.one(g, forking)
+	n.serves(w) // as this process, which has more than a byte
+	if _, err := n.orders.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	n.current, n.old = nil, []*generation{g}
+	g.leave("the test says so")
+	n.look()
+	if !n.hasOrders() {
+		t.Error("a worker of an old generation that has too much memory is not killed")
+	}
+}
+
+// hasOrders says that something was ordered and not read.
+func (n *nursery) hasOrders() bool {
+	n.Helper()
+	polled := []unix.PollFd{{Fd: int32(n.orders.Fd()), Events: unix.POLLIN}}
+	if _, err := unix.Poll(polled, 0); err != nil {
+		n.Fatal(err)
+	}
+	return polled[0].Revents&unix.POLLIN != 0
+}

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// weigh looks whether workers have more memory than they may.
+// weigh looks whether workers have more memory than they may. Those of an old
+// generation as well: what they still run may be what takes it.
 //
 // What counts is the proportional size where the kernel tells it, which charges
 // a preloaded application to all who share it; else the resident size. The first

@@ -80,6 +80,9 @@ func (s *supervisor) look() {
 		s.weigh(g)
 		s.resizeByLoad(g)
 	}
+	for _, g := range s.old {
+		s.weigh(g)
+	}
 	s.after(watchEvery, s.look)
 }
 
