@@ -22,6 +22,7 @@ import (
 //   - Fields that come several times are joined in order of arrival with ", ", Cookie with "; "
 //     (RFC 9110 §5.3, RFC 9113 §8.2.3).
 //   - Names with an underscore and the field Proxy are dropped; Host is written from r.Host.
+//   - r.Connection is copied as it is.
 //
 // What never changes (wsgi.version, wsgi.errors, SERVER_SOFTWARE …) and wsgi.input are the worker's.
 func Append(dst []byte, r *Request) []byte {
@@ -44,10 +45,20 @@ func Append(dst []byte, r *Request) []byte {
 		dst = appendKnown(dst, keyHTTPHost, r.Host)
 	}
 	dst = appendContentLength(dst, r)
+	dst = append(dst, r.Connection...)
 	if longer, ok := appendDistinctFields(dst, r.Headers); ok {
 		return longer
 	}
 	return appendJoinedFields(dst, r.Headers)
+}
+
+// AppendVariable packs one variable behind dst, for Request.Connection. The key must be none that Append
+// writes itself. Each byte of the value becomes one character of the application's string (latin-1).
+func AppendVariable(dst []byte, key, value string) []byte {
+	dst = append(dst, keyOther, 0, byte(len(key)), byte(len(key)>>8))
+	dst = append(dst, key...)
+	dst = appendSize(dst, len(value))
+	return append(dst, value...)
 }
 
 // appendKnown writes one entry with a well-known key.

@@ -44,4 +44,7 @@ type Request struct {
 	// RequestID identifies the request in logs and in its application; not packed when empty. The gateway
 	// makes one for a request that comes without.
 	RequestID []byte
+	// Connection holds variables that all requests of the connection have, such as SSL_PROTOCOL, packed
+	// by AppendVariable. No field can set or replace them: what comes from a field is called HTTP_…
+	Connection []byte
 }

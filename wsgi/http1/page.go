@@ -2,11 +2,7 @@
 
 package http1
 
-import (
-	"strconv"
-
-	"gowsgi/environ"
-)
+import "gowsgi/environ"
 
 // reasons names the statuses that error pages are made for (RFC 9110 §15).
 var reasons = map[int]string{
@@ -48,15 +44,9 @@ var (
 )
 
 func (x *Exchange) page(status int, why string, fields []environ.Header) error {
-	reason := reasons[status]
-	text := make([]byte, 0, 128)
-	text = strconv.AppendInt(text, int64(status), 10)
-	text = append(append(append(text, ' '), reason...), '\n')
-	if why != "" {
-		text = append(append(text, why...), '\n')
-	}
-	all := append([]environ.Header{contentType, noStore}, fields...)
-	if err := x.WriteHead(status, []byte(reason), all, int64(len(text))); err != nil {
+	text, described := Page(status, why)
+	all := append(described, fields...)
+	if err := x.WriteHead(status, []byte(reasons[status]), all, int64(len(text))); err != nil {
 		return err
 	}
 	if _, err := x.Write(text); err != nil {

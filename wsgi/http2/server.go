@@ -1,0 +1,96 @@
+// This file says how a server behaves and knows which connections are open.
+
+package http2
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+
+	"gowsgi/environ"
+	"gowsgi/wsgi/http1"
+)
+
+// Options says how a Server behaves. Only Handler is required.
+type Options struct {
+	// Limits are those of http1, with the same statuses. A field line counts as its name and value with
+	// two bytes between, a request line as method, target and version with blanks between.
+	http1.Limits
+	// Timeouts are those of http1. KeepAlive is how long a connection may be without a stream; zero means
+	// that a connection serves one stream. Header bounds the time until the first frame, and from a
+	// frame's first byte to its last, CONTINUATION frames included.
+	http1.Timeouts
+	// Streams is how many requests of one connection are served at a time; default 100. More are refused
+	// unserved, which clients know how to repeat (RFC 9113 §8.7).
+	Streams int
+	Handler Handler
+	// Server is the value of the Server field of answers; empty leaves the field out.
+	Server string
+	// Log takes panics of the handler as errors, and connections that break the protocol as debug
+	// messages. nil drops it.
+	Log *slog.Logger
+}
+
+// Handler answers requests.
+type Handler interface {
+	// ServeExchange answers one request, as http1.Handler does: it must end the exchange, and keep
+	// nothing of it. It runs in a goroutine of its own, beside those of the connection's other streams.
+	ServeExchange(x *Exchange)
+}
+
+// Server serves HTTP/2 on connections that are handed to it.
+type Server struct {
+	o   Options
+	log *slog.Logger
+
+	mu      sync.Mutex
+	leaving bool
+	conns   map[*conn]struct{}
+}
+
+// New makes a server. It starts nothing.
+func New(o Options) *Server {
+	o.Limits = o.Limits.WithDefaults()
+	if o.Streams <= 0 {
+		o.Streams = 100
+	}
+	s := &Server{o: o, log: o.Log, conns: map[*conn]struct{}{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// ServeConn serves a connection until it has ended and every handler that ran for it has returned. first
+// is what has been read of it already, from the client's preface on. common holds what all requests of the
+// connection have in common: scheme, addresses, Connection.
+func (s *Server) ServeConn(nc net.Conn, first []byte, common environ.Request) {
+	c := newConn(s, nc, first, common)
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	leaving := s.leaving
+	s.mu.Unlock()
+	if leaving {
+		c.sayGoodbye()
+	}
+	c.serve()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+}
+
+// GoAway tells all clients that their connections end: requests on their way are served, then the
+// connections are closed (RFC 9113 §6.8). It does not wait for that. Connections that come later are told
+// at once.
+func (s *Server) GoAway() {
+	s.mu.Lock()
+	s.leaving = true
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		go c.sayGoodbye() // a client that does not read must not hold up the others
+	}
+}
