@@ -370,7 +370,7 @@ func (x *Exchange) Abort() {
 	if x.mode == untilClose && x.sent {
 		x.c.reset()
 	}
-	_ = x.c.nc.Close()
+	x.c.cut()
 	x.c.dropOut()
 }
 
@@ -391,6 +391,9 @@ func (c *conn) dropOut() {
 func (c *conn) send(a, b, d []byte) error {
 	if len(b) == 0 {
 		return c.sendOne(a)
+	}
+	if c.secured {
+		return c.sendRecords(a, b, d)
 	}
 	c.vec = [3][]byte{a, b, d}
 	c.bufs = c.vec[:]

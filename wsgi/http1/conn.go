@@ -54,6 +54,9 @@ type conn struct {
 	ends  ends
 	state atomic.Int32
 
+	secured bool // by TLS
+	fresh   bool // no request was read yet
+
 	// Reading half. buf[r:w] is what has arrived and is not consumed. The head of the current request
 	// stays where it was parsed, in buf or in a buffer that buf has replaced.
 	buf    []byte
@@ -75,13 +78,27 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{nc: nc, srv: s}
 	c.small = make([]byte, smallBuffer)
 	c.buf = c.small
+	c.fresh = true
 	c.x.c = c
 	c.wire.open(nc)
-	e := &c.ends
+	return c
+}
+
+// know notes the addresses of both ends. It waits for the handshake: only then a listener that reads them
+// off the connection has done so.
+func (c *conn) know() {
+	s, nc, e := c.srv, c.nc, &c.ends
+	e.scheme = "http"
+	if c.secured {
+		e.scheme = "https"
+	}
 	e.remoteAddr, e.remotePort = splitAddr(nc.RemoteAddr())
 	e.serverName, e.serverPort = splitAddr(nc.LocalAddr())
 	if e.serverName == "" {
 		e.serverName, e.serverPort = "localhost", "80"
+		if c.secured {
+			e.serverPort = "443"
+		}
 	}
 	if s.o.ServerName != "" {
 		e.serverName = s.o.ServerName
@@ -89,16 +106,20 @@ func newConn(s *Server, nc net.Conn) *conn {
 	if s.o.ServerPort != "" {
 		e.serverPort = s.o.ServerPort
 	}
-	return c
 }
 
-// ends holds the addresses of both ends of a connection as text.
-type ends struct{ remoteAddr, remotePort, serverName, serverPort string }
+// ends holds what a connection says of its two ends: addresses as text, and variables about TLS.
+type ends struct {
+	scheme, remoteAddr, remotePort, serverName, serverPort string
+
+	variables []byte
+}
 
 // tell puts into a request what all requests of the connection have in common. A handler may have changed
 // that for the last one, by what a trusted proxy said, say.
 func (e *ends) tell(r *environ.Request) {
-	r.Scheme = "http"
+	r.Scheme = e.scheme
+	r.Connection = e.variables
 	r.RemoteAddr, r.RemotePort = e.remoteAddr, e.remotePort
 	r.ServerName, r.ServerPort = e.serverName, e.serverPort
 	r.ScriptName, r.RequestID = "", nil
@@ -117,6 +138,13 @@ func splitAddr(a net.Addr) (addr, port string) {
 // serve runs the connection until it ends.
 func (c *conn) serve() {
 	defer c.end()
+	if !c.secure() {
+		return
+	}
+	c.know()
+	if c.chooseHTTP2() {
+		return
+	}
 	for c.awaitHead() {
 		c.srv.o.Handler.ServeExchange(&c.x)
 		if !c.x.settle() {
@@ -152,6 +180,9 @@ func (c *conn) awaitHead() bool {
 		return false
 	}
 	c.state.Store(connBusy)
+	if c.fresh && c.startsHTTP2() {
+		return false
+	}
 	seen := c.r // up to here no line end is new
 	for first := true; ; first = false {
 		if c.worthParsing(seen) {
@@ -362,11 +393,7 @@ func (c *conn) linger() {
 // reset makes closing the connection tell the client that something went wrong. Other than TCP there is
 // no way to: closing has to do.
 func (c *conn) reset() {
-	nc := c.nc
-	if under, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
-		nc = under.NetConn()
-	}
-	if tcp, ok := nc.(*net.TCPConn); ok {
+	if tcp, ok := under(c.nc).(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 }

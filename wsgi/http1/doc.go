@@ -15,4 +15,6 @@
 //	answer.go    the answer as the handler writes it                   date.go     its Date field
 //	page.go      small error pages
 //	errors.go    what can go wrong, and with whom
+//	secure.go    what is different under TLS; handing over HTTP/2
+//	semantics.go what holds for every version of HTTP
 package http1

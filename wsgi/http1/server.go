@@ -4,6 +4,7 @@ package http1
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -11,12 +12,14 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"gowsgi/environ"
 )
 
 // Timeouts holds the idle timers of a connection. Zero means no limit, but for KeepAlive. To spare the system timer, a
 // timer may run up to a quarter of its value, at most a second, longer than said.
 type Timeouts struct {
-	Header    time.Duration // first byte of a request to the end of its head; then 408
+	Header    time.Duration // first byte of a request to the end of its head; then 408. Also for a TLS handshake
 	Body      time.Duration // between bytes of a body; ReadBody then returns ErrBodyTimeout
 	Send      time.Duration // between bytes the client takes of an answer; then the answer is aborted
 	KeepAlive time.Duration // to the first byte of a request; then the connection is closed. Zero: one request per connection
@@ -35,6 +38,23 @@ type Options struct {
 	// ServerName and ServerPort replace what the environ would get from the listener's address. On a
 	// unix socket that is "localhost" and "80": PEP 3333 wants both non-empty.
 	ServerName, ServerPort string
+	// HTTP2, if not nil, serves connections whose client has chosen HTTP/2: by ALPN on a *tls.Conn, by
+	// prior knowledge, which is to start with its preface, on any other.
+	HTTP2 HTTP2
+	// OnlyHTTP2 refuses to speak HTTP/1: a client that has not chosen HTTP/2 is cut off.
+	OnlyHTTP2 bool
+	// Variables packs what applications may know of a TLS connection, for environ.Request.Connection.
+	// It is called once for each.
+	Variables func(tls.ConnectionState) []byte
+}
+
+// HTTP2 is the engine of the other version. Package http2 has it.
+type HTTP2 interface {
+	// ServeConn serves nc until it ends. first was read of it already; common holds what all its
+	// requests have in common.
+	ServeConn(nc net.Conn, first []byte, common environ.Request)
+	// GoAway makes all its connections end when their requests are served. It does not wait.
+	GoAway()
 }
 
 // Handler answers requests.
@@ -72,7 +92,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Serve accepts connections of l until Shutdown, Drain or Close, then returns ErrClosed; it closes l. When
+// Serve accepts connections of l, which may be *tls.Conn, until Shutdown, Drain or Close, then returns
+// ErrClosed; it closes l. When
 // accepting fails because something is used up (descriptors, memory), it tries again after a while,
 // with one line in the log per shortage.
 func (s *Server) Serve(l net.Listener) error {
@@ -222,7 +243,7 @@ func (s *Server) Close() {
 	s.hasty.Store(true)
 	s.stop()
 	for c := range s.conns {
-		_ = c.nc.Close()
+		c.cut()
 	}
 }
 
@@ -231,5 +252,8 @@ func (s *Server) stop() {
 	s.closing.Store(true)
 	for l := range s.listeners {
 		_ = l.Close()
+	}
+	if s.o.HTTP2 != nil {
+		s.o.HTTP2.GoAway()
 	}
 }
