@@ -20,18 +20,24 @@ var mayImport = map[string][]string{
 		"golang.org/x/sys/unix", "github.com/urfave/cli/v2",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"gowsgi/embed", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi", "gowsgi/wsgi/http1",
+		"gowsgi/wsgi/http2", "gowsgi/wsgi/secure",
 	},
 	"gowsgi/workers":    {"golang.org/x/sys/unix", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/wsgi"},
 	"gowsgi/wsgi":       {"gowsgi/environ"},
 	"gowsgi/wsgi/http1": {"gowsgi/environ"},
-	"gowsgi/environ":    {},
+	"gowsgi/wsgi/http2": {
+		"golang.org/x/net/http2", "golang.org/x/net/http2/hpack",
+		"gowsgi/environ", "gowsgi/wsgi/http1",
+	},
+	"gowsgi/wsgi/secure": {"golang.org/x/sys/unix", "gowsgi/environ"},
+	"gowsgi/environ":     {},
 	"gowsgi/embed": {
 		"C", "github.com/go-python/cpy3",
 		"gowsgi/embed/channel",
 	},
 	"gowsgi/embed/channel":             {"golang.org/x/sys/unix"},
 	"gowsgi/embed/channel/channeltest": {"golang.org/x/sys/unix", "gowsgi/embed/channel"},
-	"gowsgi/tests":                     {"golang.org/x/sys/unix"},
+	"gowsgi/tests":                     {"golang.org/x/net/http2", "golang.org/x/sys/unix"},
 }
 
 // testsMayImport is what tests of a package may import in addition.
@@ -40,6 +46,8 @@ var testsMayImport = map[string][]string{
 	"gowsgi/workers":       {"gowsgi/embed/channel/channeltest", "gowsgi/workers"},
 	"gowsgi/wsgi":          {"gowsgi/wsgi"},
 	"gowsgi/wsgi/http1":    {"gowsgi/wsgi/http1"},
+	"gowsgi/wsgi/http2":    {"gowsgi/wsgi/http2"},
+	"gowsgi/wsgi/secure":   {"gowsgi/wsgi/secure"},
 	"gowsgi/environ":       {"gowsgi/environ"},
 	// The zygote's tests drive it as the front does.
 	"gowsgi/embed": {"golang.org/x/sys/unix", "gowsgi/embed", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi"},

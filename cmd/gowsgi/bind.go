@@ -33,27 +33,50 @@ type Bind struct {
 	// Systemd: the sockets that systemd passed, all of them or those of one Name.
 	Systemd bool
 	Name    string
+	// Scheme is "http", "https", or empty where nothing was said: then TCP is under
+	// TLS when there is a certificate, and unix sockets, which a proxy on the same
+	// machine speaks to, are not.
+	Scheme string
 }
 
 // String gives the address as log lines show it: http://127.0.0.1:5000,
 // unix:/run/site.sock, fd://3, systemd:web.
 func (b Bind) String() string {
+	secure := ""
+	if b.Scheme == schemeTLS {
+		secure = "https://"
+	}
 	switch {
 	case b.Systemd && b.Name != "":
-		return "systemd:" + b.Name
+		return secure + "systemd:" + b.Name
 	case b.Systemd:
-		return "systemd"
+		return secure + "systemd"
 	case b.FD != 0:
-		return "fd://" + strconv.Itoa(b.FD)
+		return secure + "fd://" + strconv.Itoa(b.FD)
 	case b.Path != "":
-		return "unix:" + b.Path
+		return secure + "unix:" + b.Path
 	}
 	host := b.Host
 	if host == "" {
 		host = "::"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(b.Port))
+	if secure == "" {
+		secure = "http://"
+	}
+	return secure + net.JoinHostPort(host, strconv.Itoa(b.Port))
 }
+
+// place is String for what is listened on, whatever is spoken there.
+func (b Bind) place() string {
+	b.Scheme = ""
+	return b.String()
+}
+
+// Schemes of a Bind.
+const (
+	schemePlain = "http"
+	schemeTLS   = "https"
+)
 
 // bindOf is the address a listener turned out to have: the port the kernel
 // picked, the address behind a descriptor.
@@ -79,6 +102,17 @@ const bindForms = "want HOST:PORT, [V6]:PORT, :PORT, unix:PATH, fd://N, systemd 
 
 // parseBind reads one address.
 func parseBind(text string) (Bind, error) {
+	for _, scheme := range []string{schemePlain, schemeTLS} {
+		if rest, ok := strings.CutPrefix(text, scheme+"://"); ok {
+			b, err := parseAddress(strings.TrimSuffix(rest, "/"))
+			b.Scheme = scheme
+			return b, err
+		}
+	}
+	return parseAddress(text)
+}
+
+func parseAddress(text string) (Bind, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		return parseUnixPath(path)
 	}

@@ -26,6 +26,10 @@ func TestParseBind_Accepts(t *testing.T) {
 		"fd://3":             "fd://3",
 		"systemd":            "systemd",
 		"systemd:web.socket": "systemd:web.socket",
+		"http://h:80/":       "http://h:80",
+		"https://h:443":      "https://h:443",
+		"https://unix:x":     "https://unix:x",
+		"https://fd://3":     "https://fd://3",
 	} {
 		got, err := parseBind(text)
 		if err != nil || got.String() != want {
@@ -44,7 +48,7 @@ func TestParseBind_Refuses(t *testing.T) {
 		"h:65536":                          "port out of range (want 0 to 65535)",
 		"h:http":                           "port not a whole number (want 0 or more)",
 		"a b:80":                           `"a b" cannot be a host name`,
-		"http://h:80":                      "not an address to listen on (" + bindForms + ")",
+		"ftp://h:80":                       "not an address to listen on (" + bindForms + ")",
 		"unix:":                            "no path (want unix:PATH)",
 		"fd://0":                           "descriptor out of range (want 3 to 1048576)",
 		"systemd:":                         "port not a whole number (want 0 or more)",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"log/slog"
@@ -47,6 +48,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		AfterResponseTimeout: 30 * time.Second,
 		LimitRequestLine:     8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
 		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
+		TLSMinVersion: tls.VersionTLS12, Protocols: []string{"h1", "h2"}, HTTP2Streams: 100,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseCommandLine(wsgi) = %+v, want %+v", got, want)
@@ -60,20 +62,25 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --max-worker-lifetime 4m --max-worker-lifetime-jitter 5m --max-worker-memory 1M --max-worker-memory-hard 2M"+
 		" -t90 --after-response-timeout 4 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
 		" --limit-request-field_size 200 --max-body-size 10M --access-logfile - --error-logfile e.log"+
-		" --log-level warning -p p.pid -n shop", variables())
+		" --log-level warning -p p.pid -n shop --certfile a.pem --certfile b.pem --keyfile a.key --keyfile b.key"+
+		" --ca-certs ca.pem --cert-reqs 1 --tls-min-version 1.3 --http-protocols h2 --http2-max-concurrent-streams 5"+
+		" --redirect-http :82 --redirect-port 444 -b https://h:83 -b http://fd://6", variables())
 	got.Origins = nil
 	want := &Settings{
 		App:     AppSpec{"app", "make()"},
 		Workers: 4, Threads: 8, MaxWorkers: 9, WorkerIdleTimeout: 2 * time.Minute, StartupTimeout: 3 * time.Minute,
 		MaxRequests: 10, MaxRequestsJitter: 3, MaxWorkerLifetime: 4 * time.Minute, MaxWorkerLifetimeJitter: 5 * time.Minute,
 		MaxWorkerMemory: 1 << 20, MaxWorkerMemoryHard: 2 << 20,
-		Binds:   []Bind{{Host: "::1"}, {Path: "/run/x.sock"}, {Port: 81}, {FD: 5}},
+		Binds:   []Bind{{Host: "::1"}, {Path: "/run/x.sock"}, {Port: 81}, {FD: 5}, {Host: "h", Port: 83, Scheme: "https"}, {FD: 6, Scheme: "http"}},
 		Backlog: 9, Chdir: "/srv", PythonPath: []string{"a", "b", "c", "d"},
 		Env: []string{"A=1,2", "B="}, Preload: true,
 		KeepAlive: 500 * time.Millisecond, GracefulTimeout: 90 * time.Second,
 		Timeout: 90 * time.Second, MaxQueue: 7, AfterResponseTimeout: 4 * time.Second,
 		LimitRequestLine: 100, LimitRequestFields: 7, LimitRequestFieldSize: 200, MaxBodySize: 10 << 20,
 		AccessLogfile: "-", ErrorLogfile: "e.log", LogLevel: slog.LevelWarn, PIDFile: "p.pid", Name: "shop",
+		Certfiles: []string{"a.pem", "b.pem"}, Keyfiles: []string{"a.key", "b.key"}, CACerts: "ca.pem",
+		CertReqs: tls.VerifyClientCertIfGiven, TLSMinVersion: tls.VersionTLS13, Protocols: []string{"h2"}, HTTP2Streams: 5,
+		Redirects: []Bind{{Port: 82}}, RedirectPort: 444,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseCommandLine(every flag) = %+v, want %+v", got, want)

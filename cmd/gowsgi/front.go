@@ -24,6 +24,7 @@ import (
 	"gowsgi/workers"
 	"gowsgi/wsgi"
 	"gowsgi/wsgi/http1"
+	"gowsgi/wsgi/secure"
 )
 
 // front is one running server.
@@ -39,8 +40,11 @@ type front struct {
 	launch    launch
 	sockets   []*socket
 	server    *http1.Server
+	redirect  *http1.Server // of the sockets that only redirect
 	pool      *workers.Pool
 	notify    *notifier
+	// certificates is nil without TLS.
+	certificates *secure.Keeper
 
 	predecessor *predecessor // nil: this front replaces no other
 	upgrade     *upgrade     // nil: none is under way
@@ -121,11 +125,20 @@ func (f *front) open() error {
 		}
 	}
 	f.notify = newNotifier(f.log)
+	if err := f.openCertificates(); err != nil {
+		return err
+	}
 	f.sockets, err = openSockets(s, passed)
+	if err == nil {
+		var redirects []*socket
+		redirects, err = openRedirects(s, passed)
+		f.sockets = append(f.sockets, redirects...)
+	}
 	passed.close(f.log)
 	if err != nil {
 		return err
 	}
+	f.secure()
 	if f.predecessor != nil {
 		// It has given the sockets' files to the user already.
 		f.notify.Silence()
@@ -236,12 +249,14 @@ func (f *front) serve() error {
 			return err
 		}
 	}
-	f.server = http1.New(f.serverOptions())
+	options := f.serverOptions()
+	f.server, f.redirect = http1.New(options), f.redirectServer(options)
+	defer f.watchCertificates()()
 	stopAnswering := f.answerCommands()
 	defer stopAnswering()
 	failed := make(chan error, len(f.sockets))
 	for _, s := range f.sockets {
-		go func() { failed <- f.server.Serve(s) }()
+		go func() { failed <- f.serveSocket(s) }()
 	}
 	f.announce()
 	if f.predecessor != nil {
@@ -362,7 +377,11 @@ func (f *front) plan() (workers.Plan, error) {
 func (f *front) environSize() int {
 	s := f.settings
 	fields := s.LimitRequestFields*16 + 64<<10 + s.LimitRequestFieldSize
-	return 5*s.LimitRequestLine + 2*fields + 8<<10
+	connection := 0
+	if f.certificates != nil {
+		connection = secure.VariablesSize
+	}
+	return 5*s.LimitRequestLine + 2*fields + connection + 8<<10
 }
 
 func (f *front) zygoteSettings() ([]byte, error) {
@@ -396,7 +415,7 @@ func (f *front) zygoteSettings() ([]byte, error) {
 func (f *front) serverOptions() http1.Options {
 	s := f.settings
 	gateway := wsgi.New(wsgi.Options{Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook()})
-	return http1.Options{
+	o := http1.Options{
 		Limits: http1.Limits{
 			RequestLine: s.LimitRequestLine,
 			Fields:      s.LimitRequestFields,
@@ -413,6 +432,8 @@ func (f *front) serverOptions() http1.Options {
 		Log:     f.log,
 		Handler: handler{gateway},
 	}
+	f.addHTTP2(&o, gateway)
+	return o
 }
 
 // handler joins http1 and wsgi, which do not know each other.
@@ -450,9 +471,13 @@ func (f *front) accessHook() func(*wsgi.AccessRecord) {
 
 // announce says where the server can be reached: the one line people wait for.
 func (f *front) announce() {
-	urls := make([]string, len(f.sockets))
-	for i, s := range f.sockets {
-		urls[i] = bindOf(s).String()
+	var urls []string
+	for _, s := range f.sockets {
+		if s.redirect {
+			f.log.Info(fmt.Sprintf("redirecting from %s to https", s.address()), "port", f.redirectPort())
+			continue
+		}
+		urls = append(urls, s.address())
 	}
 	f.log.Info(fmt.Sprintf("listening at %s", strings.Join(urls, ", ")),
 		"application", f.settings.App.String(), "workers", f.settings.Workers, "threads", f.settings.Threads,

@@ -19,7 +19,10 @@ import (
 // A socket is a listener and where it came from.
 type socket struct {
 	net.Listener
-	origin origin
+	origin   origin
+	scheme   string // the Bind's
+	secure   bool   // under TLS
+	redirect bool   // of --redirect-http
 }
 
 // origin says which setting a socket answers to. A successor of another version
@@ -41,12 +44,12 @@ func (o origin) answers(b Bind) bool {
 	if b.Systemd {
 		return o.Systemd && (b.Name == "" || b.Name == o.Name)
 	}
-	return o.Bind == b.String()
+	return o.Bind == b.place()
 }
 
 // newSocket describes a listener that was opened for b.
 func newSocket(listener net.Listener, b Bind) *socket {
-	s := &socket{Listener: listener, origin: origin{Bind: b.String()}}
+	s := &socket{Listener: listener, origin: origin{Bind: b.place()}, scheme: b.Scheme}
 	if own, ok := listener.(*unixListener); ok {
 		s.origin.File = &own.file
 	}
@@ -191,9 +194,17 @@ func openSockets(s *Settings, passed *inheritance) ([]*socket, error) {
 	if s.Origins["bind"] == "default" && passed.fromSystemd() {
 		binds = []Bind{{Systemd: true}}
 	}
+	return openBinds(binds, s.Backlog, passed)
+}
+
+// openBinds opens binds that were not passed.
+func openBinds(binds []Bind, backlog int, passed *inheritance) ([]*socket, error) {
 	var sockets []*socket
 	for _, b := range binds {
 		taken, err := passed.take(b)
+		for _, s := range taken {
+			s.scheme = b.Scheme
+		}
 		sockets = append(sockets, taken...)
 		switch {
 		case err != nil:
@@ -203,13 +214,25 @@ func openSockets(s *Settings, passed *inheritance) ([]*socket, error) {
 		case b.Systemd:
 			return sockets, exitCodef(exitListen, "cannot listen on %s: %w", b, errNonePassed(b.Name))
 		}
-		listener, err := listen(b, s.Backlog)
+		listener, err := listen(b, backlog)
 		if err != nil {
 			return sockets, err
 		}
 		sockets = append(sockets, newSocket(listener, b))
 	}
 	return sockets, nil
+}
+
+// openRedirects opens those of --redirect-http.
+func openRedirects(s *Settings, passed *inheritance) ([]*socket, error) {
+	if len(s.Redirects) == 0 {
+		return nil, nil
+	}
+	sockets, err := openBinds(s.Redirects, s.Backlog, passed)
+	for _, one := range sockets {
+		one.redirect = true
+	}
+	return sockets, err
 }
 
 func errNonePassed(name string) error {

@@ -25,6 +25,7 @@ func (f *front) reload() error {
 	f.log.Info("reloading", "application", f.settings.App.String())
 	f.notify.Reloading("reloading: " + f.summary())
 	began := time.Now()
+	f.reloadCertificates()
 	plan, err := f.plan()
 	if err == nil {
 		err = f.pool.Reload(plan)

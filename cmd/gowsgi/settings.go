@@ -4,6 +4,7 @@ package main
 // help text and the table in README.md are all made from it.
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -41,6 +42,15 @@ type Settings struct {
 
 	Binds   []Bind // at least one
 	Backlog int    // connections the kernel may hold ready, as in listen(2)
+
+	Certfiles, Keyfiles []string           // PEM, a key for each certificate; none: no TLS
+	CACerts             string             // PEM, who may sign clients' certificates
+	CertReqs            tls.ClientAuthType // whether clients need one
+	TLSMinVersion       uint16             // of crypto/tls
+	Protocols           []string           // protocolHTTP1, protocolHTTP2
+	HTTP2Streams        int                // requests of one connection at a time
+	Redirects           []Bind             // plain listeners that send clients to https
+	RedirectPort        int                // where they send them; 0: to the first https address
 
 	KeepAlive    time.Duration // idle time of a connection between requests; 0: close after each
 	Timeout      time.Duration // time to work on a request without giving anything; 0: unlimited
@@ -99,6 +109,7 @@ const (
 	groupWork   = "Workers"
 	groupRenew  = "Replacing workers"
 	groupListen = "Listening"
+	groupTLS    = "TLS and HTTP/2"
 	groupTimers = "Timers"
 	groupLimits = "Limits"
 	groupRights = "Rights of the application"
@@ -179,13 +190,49 @@ var table = []setting{
 	},
 	{
 		name: "bind", short: "b", group: groupListen, value: "127.0.0.1:8000",
-		help:     "listen here: HOST:PORT, [V6]:PORT, :PORT, unix:PATH, fd://N, systemd or systemd:NAME; sockets from systemd need no --bind",
+		help:     "listen here: HOST:PORT, [V6]:PORT, :PORT, unix:PATH, fd://N, systemd or systemd:NAME; sockets from systemd need no --bind; http:// or https:// in front says whether under TLS, which with --certfile is the rule for TCP",
 		kind:     several("ADDRESS", ",", func(s *Settings) *[]Bind { return &s.Binds }, parseBind),
 		variable: []variable{{name: "PORT", prefix: "0.0.0.0:"}},
 	},
 	{
 		name: "backlog", group: groupListen, help: "connections the kernel may hold ready", value: "2048",
 		kind: number(func(s *Settings) *int { return &s.Backlog }, 1, 65535),
+	},
+	{
+		name: "certfile", group: groupTLS, help: "certificate with its chain, in PEM form; of several, the one for the name that the client asks for; loaded again when the file changes and on SIGHUP",
+		kind: several("FILE", "", func(s *Settings) *[]string { return &s.Certfiles }, parseFile),
+	},
+	{
+		name: "keyfile", group: groupTLS, help: "private key of each --certfile, in their order; if none is given, the keys are in the certificates' files",
+		kind: several("FILE", "", func(s *Settings) *[]string { return &s.Keyfiles }, parseFile),
+	},
+	{
+		name: "ca-certs", group: groupTLS, help: "authorities that may sign clients' certificates, in PEM form",
+		kind: text("FILE", func(s *Settings) *string { return &s.CACerts }),
+	},
+	{
+		name: "cert-reqs", group: groupTLS, value: "none", help: "whether clients need a certificate: none, optional or required, or as Python's ssl counts them, 0, 1 or 2",
+		kind: kind{word: "WHETHER", store: storeCertReqs},
+	},
+	{
+		name: "tls-min-version", group: groupTLS, value: "1.2", help: "oldest TLS that is spoken: 1.2 or 1.3",
+		kind: kind{word: "VERSION", store: storeTLSVersion},
+	},
+	{
+		name: "http-protocols", group: groupTLS, value: "h1,h2", help: "what is spoken: h1 is HTTP/1.1 and 1.0, h2 is HTTP/2, by ALPN under TLS and by prior knowledge without",
+		kind: several("LIST", ",", func(s *Settings) *[]string { return &s.Protocols }, parseProtocol),
+	},
+	{
+		name: "http2-max-concurrent-streams", group: groupTLS, value: "100", help: "requests of one HTTP/2 connection that are served at a time",
+		kind: number(func(s *Settings) *int { return &s.HTTP2Streams }, 1, 10000),
+	},
+	{
+		name: "redirect-http", group: groupTLS, help: "listen here too, without TLS, and send every client to the same address under https",
+		kind: several("ADDRESS", ",", func(s *Settings) *[]Bind { return &s.Redirects }, parseRedirect),
+	},
+	{
+		name: "redirect-port", group: groupTLS, value: "0", help: "port that --redirect-http sends clients to; 0: the first that is listened on under TLS",
+		kind: number(func(s *Settings) *int { return &s.RedirectPort }, 0, 65535),
 	},
 	{
 		name: "keep-alive", group: groupTimers, value: "5", unit: "seconds",
@@ -343,6 +390,9 @@ func resolve(flags map[string][]string, lookup func(string) (string, bool)) (*Se
 		return nil, exitCodef(exitUsage, "%s: no address given", settings.Origins["bind"])
 	}
 	if err := settings.settleWorkers(); err != nil {
+		return nil, exitCodef(exitUsage, "%w", err)
+	}
+	if err := settings.settleTLS(); err != nil {
 		return nil, exitCodef(exitUsage, "%w", err)
 	}
 	return settings, nil

@@ -129,7 +129,7 @@ func (f *front) obey(s os.Signal) {
 
 // stopGracefully lets requests end, then Python shut down.
 func (f *front) stopGracefully(signals *signals) error {
-	return f.stopAfter(signals, f.server.Shutdown)
+	return f.stopAfter(signals, f.shutdown)
 }
 
 // stopAfter stops once settle, which is to end every connection, has returned.
@@ -158,6 +158,7 @@ func (f *front) stopQuickly(signals *signals) error {
 	defer signals.during(cancel)()
 	f.endWatchdog()
 	f.server.Close()
+	f.redirect.Close()
 	if err := f.pool.Stop(ctx); err != nil {
 		f.log.Warn("workers had to be killed", "error", err)
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/wsgi/http1"
 )
 
 // upgradePatience is how long a successor may take until its workers serve: the
@@ -195,10 +197,10 @@ func (f *front) retire(signals *signals) error {
 func (f *front) drain(ctx context.Context) error {
 	idle, cancel := context.WithTimeout(ctx, f.settings.GracefulTimeout-quickTimeout)
 	defer cancel()
-	if f.server.Drain(idle) == nil {
+	if f.both(func(s *http1.Server) error { return s.Drain(idle) }) == nil {
 		return nil
 	}
-	return f.server.Shutdown(ctx)
+	return f.shutdown(ctx)
 }
 
 // A successor is a gowsgi that was started to replace this one.
