@@ -29,8 +29,9 @@ var mayImport = map[string][]string{
 		"golang.org/x/net/http2", "golang.org/x/net/http2/hpack",
 		"gowsgi/environ", "gowsgi/wsgi/http1",
 	},
-	"gowsgi/wsgi/secure": {"golang.org/x/sys/unix", "gowsgi/environ"},
-	"gowsgi/environ":     {},
+	"gowsgi/wsgi/secure":            {"golang.org/x/sys/unix", "gowsgi/environ"},
+	"gowsgi/wsgi/secure/securetest": {},
+	"gowsgi/environ":                {},
 	"gowsgi/embed": {
 		"C", "github.com/go-python/cpy3",
 		"gowsgi/embed/channel",
@@ -47,7 +48,7 @@ var testsMayImport = map[string][]string{
 	"gowsgi/wsgi":          {"gowsgi/wsgi"},
 	"gowsgi/wsgi/http1":    {"gowsgi/wsgi/http1"},
 	"gowsgi/wsgi/http2":    {"gowsgi/wsgi/http2"},
-	"gowsgi/wsgi/secure":   {"gowsgi/wsgi/secure"},
+	"gowsgi/wsgi/secure":   {"gowsgi/wsgi/secure", "gowsgi/wsgi/secure/securetest"},
 	"gowsgi/environ":       {"gowsgi/environ"},
 	// The zygote's tests drive it as the front does.
 	"gowsgi/embed": {"golang.org/x/sys/unix", "gowsgi/embed", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi"},

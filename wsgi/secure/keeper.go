@@ -39,6 +39,7 @@ type Options struct {
 type Keeper struct {
 	o       Options
 	current atomic.Pointer[tls.Config]
+	shared  *tls.Config // what Config gives: one, whose keys for session tickets all listeners share
 	loading sync.Mutex
 	watcher watcher
 }
@@ -55,6 +56,8 @@ func Open(o Options) (*Keeper, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	k := &Keeper{o: o}
+	k.shared = k.base()
+	k.shared.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return k.current.Load(), nil }
 	k.watcher.files = k.files()
 	k.watcher.loaded = k.watcher.look()
 	config, err := k.load()
@@ -65,16 +68,18 @@ func Open(o Options) (*Keeper, error) {
 	return k, nil
 }
 
-// Config is for listeners: each new connection gets what is in force then. Cipher suites are crypto/tls's,
-// which are sound and follow the processor.
-func (k *Keeper) Config() *tls.Config {
+// Config is for listeners: each new connection gets what is in force then. It must not be changed.
+func (k *Keeper) Config() *tls.Config { return k.shared }
+
+// base is what all configurations have in common. Cipher suites are crypto/tls's, which are sound and follow
+// the processor.
+func (k *Keeper) base() *tls.Config {
 	return &tls.Config{
 		MinVersion: k.o.MinVersion,
 		NextProtos: k.o.Protocols,
 		// The first kilobytes would be sent in records of a packet each, every one a system call. Servers
 		// whose answers are pages, not streams, gain nothing by that.
 		DynamicRecordSizingDisabled: true,
-		GetConfigForClient:          func(*tls.ClientHelloInfo) (*tls.Config, error) { return k.current.Load(), nil },
 	}
 }
 
@@ -92,8 +97,7 @@ func (k *Keeper) Reload() error {
 }
 
 func (k *Keeper) load() (*tls.Config, error) {
-	config := k.Config()
-	config.GetConfigForClient = nil
+	config := k.base()
 	for _, pair := range k.o.Pairs {
 		certificate, err := k.loadPair(pair)
 		if err != nil {
