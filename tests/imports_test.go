@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	},
 	"gowsgi/embed/channel":             {"golang.org/x/sys/unix"},
 	"gowsgi/embed/channel/channeltest": {"golang.org/x/sys/unix", "gowsgi/embed/channel"},
-	"gowsgi/tests":                     {"golang.org/x/net/http2", "golang.org/x/sys/unix"},
+	"gowsgi/tests":                     {"golang.org/x/sys/unix", "gowsgi/wsgi/secure/securetest"},
 }
 
 // testsMayImport is what tests of a package may import in addition.
@@ -46,7 +46,7 @@ var testsMayImport = map[string][]string{
 	"gowsgi/embed/channel": {"gowsgi/embed/channel", "gowsgi/embed/channel/channeltest"},
 	"gowsgi/workers":       {"gowsgi/embed/channel/channeltest", "gowsgi/workers"},
 	"gowsgi/wsgi":          {"gowsgi/wsgi"},
-	"gowsgi/wsgi/http1":    {"gowsgi/wsgi/http1"},
+	"gowsgi/wsgi/http1":    {"gowsgi/wsgi/http1", "gowsgi/wsgi/secure/securetest"},
 	"gowsgi/wsgi/http2":    {"gowsgi/wsgi/http2"},
 	"gowsgi/wsgi/secure":   {"gowsgi/wsgi/secure", "gowsgi/wsgi/secure/securetest"},
 	"gowsgi/environ":       {"gowsgi/environ"},

@@ -383,7 +383,7 @@ func dialable(bind string) (network, address string) {
 	if path, ok := strings.CutPrefix(bind, "unix:"); ok {
 		return "unix", path
 	}
-	return "tcp", strings.TrimPrefix(bind, "http://")
+	return "tcp", strings.TrimPrefix(strings.TrimPrefix(bind, "http://"), "https://")
 }
 
 // Host is what a Host field says of the first bind: host:port, and for a unix
