@@ -16,18 +16,21 @@ import (
 
 // other stands for the engine of HTTP/2: it notes what it is handed and says hello.
 type other struct {
-	first  chan string
+	conns chan handed
+	away  chan struct{}
+}
+
+type handed struct {
+	first  string
 	common environ.Request
-	away   chan struct{}
 }
 
 func newOther() *other {
-	return &other{first: make(chan string, 1), away: make(chan struct{}, 1)}
+	return &other{conns: make(chan handed, 1), away: make(chan struct{}, 1)}
 }
 
 func (o *other) ServeConn(nc net.Conn, first []byte, common environ.Request) {
-	o.common = common
-	o.first <- string(first)
+	o.conns <- handed{string(first), common}
 	_, _ = io.WriteString(nc, "hello\n")
 }
 
@@ -116,8 +119,8 @@ func TestTLS_ALPNChoosesTheEngine(t *testing.T) {
 	if got := dialTLS(t, addr, config).rest(); got != "hello\n" {
 		t.Errorf("answer = %q, want that of the other engine", got)
 	}
-	if first := <-engine.first; first != "" || engine.common.Scheme != "https" || engine.common.RemoteAddr != "127.0.0.1" {
-		t.Errorf("handed over %q, %+v, want nothing read, https and addresses", first, engine.common)
+	if got := <-engine.conns; got.first != "" || got.common.Scheme != "https" || got.common.RemoteAddr != "127.0.0.1" {
+		t.Errorf("handed over %+v, want nothing read, https and addresses", got)
 	}
 }
 
@@ -132,8 +135,8 @@ func TestHTTP2_PriorKnowledgeChoosesTheEngine(t *testing.T) {
 		if got := c.rest(); got != "hello\n" {
 			t.Errorf("answer = %q, want that of the other engine", got)
 		}
-		if first := <-engine.first; !strings.HasPrefix(first, preface) || engine.common.Scheme != "http" {
-			t.Errorf("handed over %q, %q, want the preface and http", first, engine.common.Scheme)
+		if got := <-engine.conns; !strings.HasPrefix(got.first, preface) || got.common.Scheme != "http" {
+			t.Errorf("handed over %q, %q, want the preface and http", got.first, got.common.Scheme)
 		}
 	}
 	// What only begins like it is HTTP/1.1 as ever.

@@ -93,9 +93,8 @@ func New(o Options) *Server {
 }
 
 // Serve accepts connections of l, which may be *tls.Conn, until Shutdown, Drain or Close, then returns
-// ErrClosed; it closes l. When
-// accepting fails because something is used up (descriptors, memory), it tries again after a while,
-// with one line in the log per shortage.
+// ErrClosed; it closes l. When accepting fails because something is used up (descriptors, memory), it tries
+// again after a while, with one line in the log per shortage.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.addListener(l) {
 		_ = l.Close()

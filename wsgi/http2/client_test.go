@@ -71,6 +71,12 @@ func (a *answer) field(name string) string {
 // connect connects to a new server and exchanges SETTINGS with it.
 func connect(t *testing.T, o http2.Options, settings ...h2.Setting) *client {
 	t.Helper()
+	return connectTo(t, http2.New(o), settings...)
+}
+
+// connectTo is connect for a server that is there.
+func connectTo(t *testing.T, s *http2.Server, settings ...h2.Setting) *client {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +90,7 @@ func connect(t *testing.T, o http2.Options, settings ...h2.Setting) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{Framer: h2.NewFramer(conn, conn), t: t, conn: conn, server: http2.New(o), ended: make(chan struct{})}
+	c := &client{Framer: h2.NewFramer(conn, conn), t: t, conn: conn, server: s, ended: make(chan struct{})}
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.encoder = hpack.NewEncoder(&c.block)
 	go func() {

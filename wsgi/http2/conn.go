@@ -65,7 +65,8 @@ type conn struct {
 	last    uint32             // the highest stream the client has begun
 	final   uint32             // the highest that will be served
 	said    bool               // the client knows final
-	leaving bool               // goodbye was said
+	leaving bool               // goodbye was said, or is to be
+	open    bool               // SETTINGS were sent: other frames may follow
 	over    bool               // nothing more will be sent
 	idle    *time.Timer        // runs while there is no stream
 	send    int64              // bytes of bodies that the client takes
@@ -156,7 +157,17 @@ func (c *conn) introduce() error {
 	if err != nil {
 		return err
 	}
-	return c.pen.windowUpdates(connectionWindow-protocolWindow, 0, 0)
+	if err := c.pen.windowUpdates(connectionWindow-protocolWindow, 0, 0); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.open = true
+	leaving := c.leaving
+	c.mu.Unlock()
+	if leaving {
+		c.writeGoodbye()
+	}
+	return nil
 }
 
 // next reads a frame and does what it says.
@@ -260,12 +271,15 @@ func (c *conn) breakOff(code h2.ErrCode) {
 // sayGoodbye asks the client to begin no more streams, and waits a round trip for those on their way.
 func (c *conn) sayGoodbye() {
 	c.mu.Lock()
-	said := c.leaving
+	now := c.open && !c.leaving
 	c.leaving = true
 	c.mu.Unlock()
-	if said {
-		return
+	if now {
+		c.writeGoodbye()
 	}
+}
+
+func (c *conn) writeGoodbye() {
 	if c.pen.goAway(noStream, h2.ErrCodeNo) == nil && c.pen.ping(false, goodbye) == nil {
 		time.AfterFunc(goodbyeTime, c.lastCall)
 	}

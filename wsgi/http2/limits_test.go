@@ -254,3 +254,17 @@ func TestGoAway_ServesWhatHasBegun(t *testing.T) {
 	}
 	c.wantClosed()
 }
+
+// A connection that comes when the server leaves already gets its one round trip.
+func TestGoAway_ConnectionThatComesLate(t *testing.T) {
+	c := connect(t, options(echo))
+	c.server.GoAway()
+	late := connectTo(t, c.server)
+	late.ask(1, true, get("/")...)
+	f, err := late.ReadFrame()
+	late.must(err)
+	if _, ok := f.(*h2.SettingsFrame); !ok {
+		t.Errorf("first frame = %v, want SETTINGS", f)
+	}
+	late.wantGoAway(h2.ErrCodeNo)
+}
