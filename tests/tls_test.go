@@ -105,8 +105,10 @@ func TestTLS_UnusableFilesEndTheStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, err := r.exitCode(patience)
-		if log := r.log.text(0); err != nil || code != 5 || !strings.Contains(log, c.want) || strings.Contains(log, "\n") {
-			t.Errorf("gowsgi %v = %d, %v, log %q, want 5 and one line with %s", c.args, code, err, log, c.want)
+		log := r.log.text(0)
+		last := log[strings.LastIndex(log, "\n")+1:]
+		if err != nil || code != 5 || !strings.HasPrefix(last, "gowsgi: error: TLS: ") || !strings.Contains(last, c.want) || strings.Count(log, "error") > 1 {
+			t.Errorf("gowsgi %v = %d, %v, log %q, want 5 and one last line with %s", c.args, code, err, log, c.want)
 		}
 	}
 }
