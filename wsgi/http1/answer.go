@@ -398,7 +398,7 @@ func (c *conn) send(a, b, d []byte) error {
 	c.vec = [3][]byte{a, b, d}
 	c.bufs = c.vec[:]
 	for {
-		c.setWriteDeadline(c.srv.o.Send)
+		c.setWriteDeadline(c.rules.Send)
 		n, err := c.bufs.WriteTo(c.nc)
 		if err == nil || n == 0 || !isTimeout(err) {
 			c.vec = [3][]byte{}
@@ -410,7 +410,7 @@ func (c *conn) send(a, b, d []byte) error {
 // sendOne sends a single block.
 func (c *conn) sendOne(p []byte) error {
 	for {
-		c.setWriteDeadline(c.srv.o.Send)
+		c.setWriteDeadline(c.rules.Send)
 		n, err := c.wire.write(p)
 		if err == nil || n == 0 || !isTimeout(err) {
 			return err

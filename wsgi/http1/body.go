@@ -21,6 +21,7 @@ type body struct {
 	ended       bool  // all of it was read, framing included
 	err         error // what ended the reading early, for good
 	chunks      chunkDecoder
+	pace        pace
 	interrupted atomic.Bool
 	// manageable: read to its end, or so small that what is left of it can be dropped. The answering
 	// goroutine asks, while another may be reading.
@@ -129,7 +130,7 @@ func (x *Exchange) readChunked(p []byte) (n int, err error) {
 
 // tooLarge tells whether a chunked body is, or with its current chunk will be, over the limit.
 func (x *Exchange) tooLarge() bool {
-	b, limit := &x.body, x.c.srv.o.Limits.Body
+	b, limit := &x.body, x.c.rules.Limits.Body
 	if limit <= 0 {
 		return false
 	}
@@ -166,16 +167,21 @@ func (x *Exchange) receive(p []byte) (int, error) {
 	if err := x.sendContinue(); err != nil {
 		return 0, ErrClientGone
 	}
-	x.c.setReadDeadline(x.c.srv.o.Timeouts.Body)
+	t := &x.c.rules.Timeouts
+	wait, paced := x.body.pace.patience(t)
+	began := x.c.setReadDeadline(wait)
 	if x.body.interrupted.Load() {
 		return 0, ErrInterrupted
 	}
 	n, err := x.c.wire.read(p)
 	switch {
 	case n > 0:
+		x.body.pace.note(n, began, t)
 		return n, nil
 	case isTimeout(err) && x.body.interrupted.Load():
 		return 0, ErrInterrupted
+	case isTimeout(err) && paced:
+		return 0, ErrBodyTooSlow
 	case isTimeout(err):
 		return 0, ErrBodyTimeout
 	}

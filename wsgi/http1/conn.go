@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -54,8 +55,11 @@ type conn struct {
 	ends  ends
 	state atomic.Int32
 
-	secured bool // by TLS
-	fresh   bool // no request was read yet
+	secured bool       // by TLS
+	fresh   bool       // no request was read yet
+	rules   *rules     // for the current request
+	served  int        // requests so far
+	peer    netip.Addr // whose share of Admission.ConnectionsPerIP it takes; not valid: nobody's
 
 	// Reading half. buf[r:w] is what has arrived and is not consumed. The head of the current request
 	// stays where it was parsed, in buf or in a buffer that buf has replaced.
@@ -75,7 +79,7 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{nc: nc, srv: s}
+	c := &conn{nc: nc, srv: s, rules: s.rules.Load()}
 	c.small = make([]byte, smallBuffer)
 	c.buf = c.small
 	c.fresh = true
@@ -183,10 +187,12 @@ func (c *conn) awaitHead() bool {
 	if c.fresh && c.startsHTTP2() {
 		return false
 	}
+	c.rules = c.srv.rules.Load()
+	var began time.Time
 	seen := c.r // up to here no line end is new
-	for first := true; ; first = false {
+	for {
 		if c.worthParsing(seen) {
-			n, f, err := parseHead(c.buf[c.r:c.w], c.srv.o.Limits, &c.x.Request)
+			n, f, err := parseHead(c.buf[c.r:c.w], &c.rules.Limits, &c.x.Request)
 			if err != nil {
 				c.refuse(err)
 				return false
@@ -198,13 +204,20 @@ func (c *conn) awaitHead() bool {
 			}
 		}
 		pending := c.w - c.r
-		if first {
-			c.setReadDeadline(c.srv.o.Header)
+		if began.IsZero() {
+			began = time.Now()
 		}
-		if err := c.readMore(); err != nil {
-			if isTimeout(err) {
-				c.refuse(refuse(408, "the request's head did not arrive in time"))
+		left, ok := c.rules.leftForHead(time.Since(began), pending)
+		if ok {
+			c.setReadDeadline(left)
+			err := c.readMore()
+			if err != nil && !isTimeout(err) {
+				return false
 			}
+			ok = err == nil
+		}
+		if !ok {
+			c.refuse(refuse(408, "the request's head did not arrive in time"))
 			return false
 		}
 		seen = c.r + pending
@@ -222,7 +235,7 @@ func (c *conn) worthParsing(seen int) bool {
 		return true
 	}
 	tail := c.w - c.r - 1 - bytes.LastIndexByte(c.buf[c.r:c.w], '\n')
-	return tail > min(c.srv.o.RequestLine, c.srv.o.FieldSize)
+	return tail > min(c.rules.RequestLine, c.rules.FieldSize)
 }
 
 // awaitByte waits, idle, for the first bytes of a request.
@@ -233,9 +246,10 @@ func (c *conn) awaitByte() bool {
 	if c.srv.hasty.Load() {
 		return false
 	}
-	wait := c.srv.o.KeepAlive
+	t := &c.srv.rules.Load().Timeouts
+	wait := t.KeepAlive
 	if wait <= 0 {
-		wait = c.srv.o.Header // for the only request
+		wait = t.Header // for the only request
 	}
 	c.setReadDeadline(wait)
 	n, err := c.wire.read(c.buf)
@@ -318,22 +332,24 @@ func (c *conn) dropLarge() {
 	}
 }
 
-// setReadDeadline makes reads fail that take longer than d, 0 for never.
+// setReadDeadline makes reads fail that take longer than d, 0 for never, and gives the time it is.
 //
 // Setting a deadline costs as much as parsing a request, so one is set a little later than wanted and
 // then stands for all that want no later one: on a busy connection, for about a second.
-func (c *conn) setReadDeadline(d time.Duration) {
-	by, ok := coarseDeadline(c.readBy, d)
+func (c *conn) setReadDeadline(d time.Duration) (now time.Time) {
+	now = time.Now()
+	by, ok := coarseDeadline(c.readBy, now, d)
 	if ok {
-		return
+		return now
 	}
 	c.readBy = by
 	_ = c.nc.SetReadDeadline(by) // fails only on a closed connection, and so will the read
+	return now
 }
 
 // setWriteDeadline is setReadDeadline for writes.
 func (c *conn) setWriteDeadline(d time.Duration) {
-	by, ok := coarseDeadline(c.writeBy, d)
+	by, ok := coarseDeadline(c.writeBy, time.Now(), d)
 	if ok {
 		return
 	}
@@ -343,12 +359,12 @@ func (c *conn) setWriteDeadline(d time.Duration) {
 
 // coarseDeadline tells whether the deadline that is set does for a timeout of d from now, and else which
 // to set.
-func coarseDeadline(set time.Time, d time.Duration) (by time.Time, ok bool) {
+func coarseDeadline(set, now time.Time, d time.Duration) (by time.Time, ok bool) {
 	if d == 0 {
 		return time.Time{}, set.IsZero()
 	}
 	slack := min(d/4, time.Second)
-	wanted := time.Now().Add(d)
+	wanted := now.Add(d)
 	latest := wanted.Add(slack)
 	if !set.Before(wanted) && !set.After(latest) {
 		return set, true

@@ -8,6 +8,8 @@
 // testdata/invalid.
 //
 //	server.go    listeners, the set of connections, shutdown
+//	rules.go     limits and timers, which may change while serving     pace.go  the least rate of a body
+//	admission.go how many connections may be open, and what the rest is told
 //	conn.go      one connection: buffers, timers, one exchange after the other        wire.go  its socket
 //	exchange.go  one request and its answer, from head to the next one
 //	parser.go    a request's head, as a pure function over bytes       grammar.go  its character tables

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -58,9 +59,25 @@ func dial(t testing.TB, addr string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return adopt(t, c)
+}
+
+// adopt makes a connection one that a test speaks on, until it ends.
+func adopt(t testing.TB, c net.Conn) *client {
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))
 	return &client{t, c, bufio.NewReader(c)}
+}
+
+// eventually waits for something that no event tells of.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); {
+		if time.Now().After(end) {
+			t.Fatalf("after %s still not: %s", patience, what)
+		}
+		runtime.Gosched()
+	}
 }
 
 func (c *client) send(s string) {

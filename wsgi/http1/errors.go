@@ -37,6 +37,8 @@ func (e *BodyError) Status() int { return e.status }
 var (
 	// ErrBodyTimeout: no body byte came within Timeouts.Body.
 	ErrBodyTimeout error = &BodyError{408, "request body: no byte came within the body timeout"}
+	// ErrBodyTooSlow: the body came slower than Timeouts.MinRate.
+	ErrBodyTooSlow error = &BodyError{408, "request body: came slower than the least rate"}
 	// ErrBodyTooLarge: the chunks add up to more than Limits.Body.
 	ErrBodyTooLarge error = &BodyError{413, "request body: chunks add up to more than the limit"}
 	// ErrBadBody: the body's chunks break RFC 9112 §7.1.

@@ -10,19 +10,18 @@ import (
 	"gowsgi/environ"
 )
 
-// Limits bounds what a client may send. Zero means the default, for Body no limit.
+// Limits bounds what a client may send. Zero means the default, for Body and Requests no limit.
 type Limits struct {
 	RequestLine int   // bytes of the request line without CRLF; default 8190, beyond it 414
 	Fields      int   // number of field lines; default 100, beyond it 431
 	FieldSize   int   // bytes of one field line without CRLF; default 8190, beyond it 431
+	HeaderSize  int   // bytes of all field lines with their CRLF; default 64 KiB, beyond it 431
 	Body        int64 // bytes of a decoded body; beyond it 413
+	Requests    int   // on one connection; the answer to the last one says Connection: close
 }
 
-// fieldsRoom is how many bytes all field lines together may have, one more line of full size granted.
-const fieldsRoom = 64 << 10
-
-// withDefaults fills in what is zero.
-func (l Limits) withDefaults() Limits {
+// setDefaults fills in what is zero.
+func (l *Limits) setDefaults() {
 	if l.RequestLine == 0 {
 		l.RequestLine = 8190
 	}
@@ -32,7 +31,9 @@ func (l Limits) withDefaults() Limits {
 	if l.FieldSize == 0 {
 		l.FieldSize = 8190
 	}
-	return l
+	if l.HeaderSize == 0 {
+		l.HeaderSize = 64 << 10
+	}
 }
 
 // framing is what the head says about the exchange beyond environ.Request, as bits.
@@ -56,11 +57,12 @@ const (
 // It sets what the bytes tell: Method, Target, Path, Query, Proto, Host, Headers (reusing the slice),
 // ContentLength and Chunked. All slices of r point into buf.
 func ParseHead(buf []byte, l Limits, r *environ.Request) (n int, err error) {
-	n, _, err = parseHead(buf, l.withDefaults(), r)
+	l.setDefaults()
+	n, _, err = parseHead(buf, &l, r)
 	return n, err
 }
 
-func parseHead(buf []byte, l Limits, r *environ.Request) (n int, f framing, err error) {
+func parseHead(buf []byte, l *Limits, r *environ.Request) (n int, f framing, err error) {
 	if len(buf) > 0 && class[buf[0]]&tokenByte == 0 && buf[0] != '\r' && buf[0] != '\n' {
 		return 0, 0, refuse(400, "malformed method") // at once: a TLS hello has no line end to wait for
 	}
@@ -76,7 +78,7 @@ func parseHead(buf []byte, l Limits, r *environ.Request) (n int, f framing, err 
 	}
 	r.Headers, r.Host = r.Headers[:0], nil
 	r.ContentLength, r.Chunked = 0, false
-	for end := at + fieldsRoom + l.FieldSize; ; {
+	for end := at + l.HeaderSize; ; {
 		line, next, err := cutLine(buf, at, l.FieldSize, 431)
 		if next == 0 || err != nil {
 			return 0, 0, err
@@ -325,7 +327,7 @@ func parseTransferEncoding(value []byte, f framing, r *environ.Request) (framing
 }
 
 // checkHead judges what only the whole head can tell.
-func checkHead(f framing, l Limits, r *environ.Request) error {
+func checkHead(f framing, l *Limits, r *environ.Request) error {
 	switch {
 	case f&(sawLength|sawCoding) == sawLength|sawCoding:
 		return refuse(400, "both Content-Length and Transfer-Encoding")

@@ -10,10 +10,13 @@ import (
 )
 
 // WithDefaults fills in the limits that are zero.
-func (l Limits) WithDefaults() Limits { return l.withDefaults() }
+func (l Limits) WithDefaults() Limits {
+	l.setDefaults()
+	return l
+}
 
 // HeadRoom is how many bytes a head within the limits has at most.
-func (l Limits) HeadRoom() int { return l.RequestLine + fieldsRoom + l.FieldSize }
+func (l Limits) HeadRoom() int { return l.RequestLine + l.HeaderSize }
 
 // ParsePath splits Target, a path with a query or the asterisk of OPTIONS, into Path and Query; Method must
 // be set. It refuses what ParseHead does: an error is a *ParseError.
@@ -53,7 +56,8 @@ func Date(now time.Time) string {
 	return string(line[len("Date: ") : len(line)-len("\r\n")])
 }
 
-// Page is the small text that goes with a refusal, and the fields that describe it.
+// Page is the small text that goes with a refusal, and the fields that describe it. Nothing a client has sent
+// is ever part of it.
 func Page(status int, why string) (text []byte, fields []environ.Header) {
 	text = make([]byte, 0, 128)
 	text = strconv.AppendInt(text, int64(status), 10)

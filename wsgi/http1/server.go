@@ -16,19 +16,25 @@ import (
 	"gowsgi/environ"
 )
 
-// Timeouts holds the idle timers of a connection. Zero means no limit, but for KeepAlive. To spare the system timer, a
-// timer may run up to a quarter of its value, at most a second, longer than said.
+// Timeouts holds the timers of a connection. Zero means no limit, but for KeepAlive and RateGrace. To spare the system
+// timer, a timer may run up to a quarter of its value, at most a second, longer than said.
 type Timeouts struct {
 	Header    time.Duration // first byte of a request to the end of its head; then 408. Also for a TLS handshake
 	Body      time.Duration // between bytes of a body; ReadBody then returns ErrBodyTimeout
 	Send      time.Duration // between bytes the client takes of an answer; then the answer is aborted
 	KeepAlive time.Duration // to the first byte of a request; then the connection is closed. Zero: one request per connection
+
+	// MinRate is the least rate at which a head, and then a body, must come, in bytes per second; beneath it 408. Only
+	// time that is spent waiting for the client counts, and RateGrace of it is granted before.
+	MinRate   int
+	RateGrace time.Duration
 }
 
 // Options says how a Server behaves. Only Handler is required.
 type Options struct {
 	Limits
 	Timeouts
+	Admission
 	Handler Handler
 	// Server is the value of the Server field of answers; empty leaves the field out.
 	Server string
@@ -67,14 +73,18 @@ type Handler interface {
 
 // Server serves HTTP/1 on any number of listeners.
 type Server struct {
-	o       Options
+	o       Options // but for what is in rules
+	rules   atomic.Pointer[rules]
 	log     *slog.Logger
 	closing atomic.Bool // no new connections, and every answer is its connection's last
 	hasty   atomic.Bool // connections end where they would wait for another request
 
+	dismissing atomic.Int32 // connections that are turned away just now
+
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	held      held
 	closed    bool          // Close was called
 	drained   chan struct{} // made by the first Shutdown or Drain, closed with the last connection
 }
@@ -84,8 +94,8 @@ func New(o Options) *Server {
 	if !isValue([]byte(o.Server)) {
 		panic("http1: control character in Options.Server")
 	}
-	o.Limits = o.Limits.withDefaults()
 	s := &Server{o: o, log: o.Log, listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}}
+	s.Adjust(o.Limits, o.Timeouts, o.Admission)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -153,11 +163,17 @@ func (s *Server) removeListener(l net.Listener) {
 	s.checkDrained()
 }
 
-// start serves a connection in a goroutine of its own.
+// start serves a connection in a goroutine of its own, or turns it away.
 func (s *Server) start(nc net.Conn) {
+	peer, ok := s.admit(nc)
+	if !ok {
+		return
+	}
 	c := newConn(s, nc)
+	c.peer = peer
 	s.mu.Lock()
 	if s.closed {
+		s.held.leave(peer)
 		s.mu.Unlock()
 		_ = nc.Close()
 		return
@@ -172,6 +188,7 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.held.leave(c.peer)
 	s.checkDrained()
 }
 
