@@ -272,6 +272,19 @@ class TestStream(unittest.TestCase):
         self.assertEqual(stream.gates, {})
 
 
+class TestWitness(unittest.TestCase):
+    def test_keeps_calls_until_it_is_asked(self):
+        application = importlib.import_module("witness").application
+        exchange(application, target="/calls")
+        post = exchange(application, method="POST", target="/a?b", body=b"c").json()
+        exchange(application, target="/d")
+        seen = exchange(application, target="/calls").json()
+        self.assertEqual(["/a?b", "/d"], [call["target"] for call in seen])
+        self.assertEqual(("POST", "c"), (post["method"], post["body"]))
+        self.assertEqual(post, seen[0])
+        self.assertEqual([], exchange(application, target="/calls").json())
+
+
 class TestUpload(unittest.TestCase):
     def told(self, query, validated=False):
         import upload

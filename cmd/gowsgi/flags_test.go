@@ -47,6 +47,9 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		Timeout: 30 * time.Second, QueueTimeout: 30 * time.Second, MaxQueue: 2048,
 		AfterResponseTimeout: 30 * time.Second,
 		LimitRequestLine:     8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
+		LimitRequestHeader: 65536, MaxConnections: 16384,
+		HeaderTimeout: 15 * time.Second, BodyTimeout: time.Minute, SendTimeout: time.Minute,
+		MinRate: 240, MinRateGrace: 10 * time.Second,
 		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
 		TLSMinVersion: tls.VersionTLS12, Protocols: []string{"h1", "h2"}, HTTP2Streams: 100,
 	}
@@ -62,6 +65,8 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --max-worker-lifetime 4m --max-worker-lifetime-jitter 5m --max-worker-memory 1M --max-worker-memory-hard 2M"+
 		" -t90 --after-response-timeout 4 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
 		" --limit-request-field_size 200 --max-body-size 10M --access-logfile - --error-logfile e.log"+
+		" --header-timeout 1 --body-timeout 2 --send-timeout 3 --min-rate 4 --min-rate-grace 5 --limit-request-header 6000"+
+		" --keep-alive-requests 7 --max-connections 8 --max-connections-per-ip 9"+
 		" --log-level warning -p p.pid -n shop --certfile a.pem --certfile b.pem --keyfile a.key --keyfile b.key"+
 		" --ca-certs ca.pem --cert-reqs 1 --tls-min-version 1.3 --http-protocols h2 --http2-max-concurrent-streams 5"+
 		" --redirect-http :82 --redirect-port 444 -b https://h:83 -b http://fd://6", variables())
@@ -77,6 +82,9 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		KeepAlive: 500 * time.Millisecond, GracefulTimeout: 90 * time.Second,
 		Timeout: 90 * time.Second, MaxQueue: 7, AfterResponseTimeout: 4 * time.Second,
 		LimitRequestLine: 100, LimitRequestFields: 7, LimitRequestFieldSize: 200, MaxBodySize: 10 << 20,
+		HeaderTimeout: time.Second, BodyTimeout: 2 * time.Second, SendTimeout: 3 * time.Second,
+		MinRate: 4, MinRateGrace: 5 * time.Second, LimitRequestHeader: 6000,
+		KeepAliveRequests: 7, MaxConnections: 8, MaxConnectionsPerIP: 9,
 		AccessLogfile: "-", ErrorLogfile: "e.log", LogLevel: slog.LevelWarn, PIDFile: "p.pid", Name: "shop",
 		Certfiles: []string{"a.pem", "b.pem"}, Keyfiles: []string{"a.key", "b.key"}, CACerts: "ca.pem",
 		CertReqs: tls.VerifyClientCertIfGiven, TLSMinVersion: tls.VersionTLS13, Protocols: []string{"h2"}, HTTP2Streams: 5,

@@ -62,13 +62,6 @@ const (
 	laidAhead = 7
 )
 
-// Idle timers of a connection that have no flag yet.
-const (
-	headerTimeout = 15 * time.Second
-	bodyTimeout   = 60 * time.Second
-	sendTimeout   = 60 * time.Second
-)
-
 // thisBinary is this very file, even when another has taken its place on disk
 // since: front and zygote must agree about their shared memory.
 const thisBinary = "/proc/self/exe"
@@ -376,7 +369,7 @@ func (f *front) plan() (workers.Plan, error) {
 // and the variables that are always there.
 func (f *front) environSize() int {
 	s := f.settings
-	fields := s.LimitRequestFields*16 + 64<<10 + s.LimitRequestFieldSize
+	fields := s.LimitRequestFields*16 + s.LimitRequestHeader
 	connection := 0
 	if f.certificates != nil {
 		connection = secure.VariablesSize
@@ -416,21 +409,12 @@ func (f *front) serverOptions() http1.Options {
 	s := f.settings
 	gateway := wsgi.New(wsgi.Options{Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook()})
 	o := http1.Options{
-		Limits: http1.Limits{
-			RequestLine: s.LimitRequestLine,
-			Fields:      s.LimitRequestFields,
-			FieldSize:   s.LimitRequestFieldSize,
-			Body:        s.MaxBodySize,
-		},
-		Timeouts: http1.Timeouts{
-			Header:    headerTimeout,
-			Body:      bodyTimeout,
-			Send:      sendTimeout,
-			KeepAlive: s.KeepAlive,
-		},
-		Server:  "gowsgi",
-		Log:     f.log,
-		Handler: handler{gateway},
+		Limits:    s.limits(),
+		Timeouts:  s.timeouts(),
+		Admission: s.admission(f.log),
+		Server:    "gowsgi",
+		Log:       f.log,
+		Handler:   handler{gateway},
 	}
 	f.addHTTP2(&o, gateway)
 	return o

@@ -52,9 +52,14 @@ type Settings struct {
 	Redirects           []Bind             // plain listeners that send clients to https
 	RedirectPort        int                // where they send them; 0: to the first https address
 
-	KeepAlive    time.Duration // idle time of a connection between requests; 0: close after each
-	Timeout      time.Duration // time to work on a request without giving anything; 0: unlimited
-	QueueTimeout time.Duration // time a request may wait for a worker; 0: unlimited
+	KeepAlive     time.Duration // idle time of a connection between requests; 0: close after each
+	HeaderTimeout time.Duration // time the head of a request may take to arrive; 0: unlimited
+	BodyTimeout   time.Duration // time between two pieces of a request's body; 0: unlimited
+	SendTimeout   time.Duration // time until the client takes more of an answer; 0: unlimited
+	MinRate       int           // bytes in a second that a request must arrive at; 0: any
+	MinRateGrace  time.Duration // time a request may take before that counts
+	Timeout       time.Duration // time to work on a request without giving anything; 0: unlimited
+	QueueTimeout  time.Duration // time a request may wait for a worker; 0: unlimited
 	// time that functions given to gowsgi.after_response have together; 0: unlimited
 	AfterResponseTimeout time.Duration
 	GracefulTimeout      time.Duration // time that requests have to finish when a worker is to leave
@@ -63,8 +68,12 @@ type Settings struct {
 	LimitRequestLine      int   // bytes
 	LimitRequestFields    int   // header fields
 	LimitRequestFieldSize int   // bytes of one field, its name included
+	LimitRequestHeader    int   // bytes of all fields together
 	MaxBodySize           int64 // bytes; 0: unlimited
 	MaxQueue              int   // requests that wait without a place in a worker; 0: unlimited
+	KeepAliveRequests     int   // requests on one connection; 0: unlimited
+	MaxConnections        int   // open connections; 0: unlimited
+	MaxConnectionsPerIP   int   // open connections of one address; 0: unlimited
 
 	User       string // whom the application runs as, a name or number; empty: who started it
 	Group      string // likewise; empty: the user's
@@ -240,6 +249,31 @@ var table = []setting{
 		kind: duration(func(s *Settings) *time.Duration { return &s.KeepAlive }),
 	},
 	{
+		name: "header-timeout", group: groupTimers, value: "15", unit: "seconds",
+		help: "answer 408 when a request's head has not arrived after so long, which is plenty for 64 KiB over any line in use; 0: never",
+		kind: duration(func(s *Settings) *time.Duration { return &s.HeaderTimeout }),
+	},
+	{
+		name: "body-timeout", group: groupTimers, value: "60", unit: "seconds",
+		help: "answer 408 when nothing more of a request's body comes for so long, more than a phone needs to find its network again; 0: never",
+		kind: duration(func(s *Settings) *time.Duration { return &s.BodyTimeout }),
+	},
+	{
+		name: "send-timeout", group: groupTimers, value: "60", unit: "seconds",
+		help: "drop a client that takes nothing of its response for so long, for the same reason; 0: never",
+		kind: duration(func(s *Settings) *time.Duration { return &s.SendTimeout }),
+	},
+	{
+		name: "min-rate", group: groupTimers, value: "240", unit: "bytes a second",
+		help: "answer 408 when a request comes slower, waiting for the application not counted; the slowest modems are ten times as fast; 0: any rate will do",
+		kind: number(func(s *Settings) *int { return &s.MinRate }, 0, 1<<30),
+	},
+	{
+		name: "min-rate-grace", group: groupTimers, value: "10", unit: "seconds",
+		help: "time a request's head, and then its body, may take before --min-rate counts: lost packets are sent again within it",
+		kind: duration(func(s *Settings) *time.Duration { return &s.MinRateGrace }),
+	},
+	{
 		name: "timeout", short: "t", group: groupTimers, value: "30", unit: "seconds",
 		help: "answer 504 and replace the worker when the application works this long without giving or taking anything; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.Timeout }),
@@ -263,27 +297,47 @@ var table = []setting{
 		kind: duration(func(s *Settings) *time.Duration { return &s.StartupTimeout }),
 	},
 	{
-		name: "limit-request-line", group: groupLimits, help: "longest request line", value: "8190", unit: "bytes",
+		name: "limit-request-line", group: groupLimits, help: "answer 414 to a longer request line; browsers and proxies hardly send longer ones", value: "8190", unit: "bytes",
 		kind: number(func(s *Settings) *int { return &s.LimitRequestLine }, 64, 1<<20),
 	},
 	{
-		name: "limit-request-fields", group: groupLimits, help: "most header fields in a request", value: "100",
+		name: "limit-request-fields", group: groupLimits, help: "answer 431 to more header fields; browsers send about 20", value: "100",
 		kind: number(func(s *Settings) *int { return &s.LimitRequestFields }, 1, 32768),
 	},
 	{
 		name: "limit-request-field-size", hidden: []string{"limit-request-field_size"}, group: groupLimits,
-		help: "longest header field", value: "8190", unit: "bytes",
+		help: "answer 431 to a longer header field; a browser's cookies have 4096 bytes each", value: "8190", unit: "bytes",
 		kind: number(func(s *Settings) *int { return &s.LimitRequestFieldSize }, 64, 1<<20),
 	},
 	{
+		name: "limit-request-header", group: groupLimits, value: "65536", unit: "bytes",
+		help: "answer 431 to more in all header fields together; that much memory each client can claim before it is known",
+		kind: number(func(s *Settings) *int { return &s.LimitRequestHeader }, 64, 1<<24),
+	},
+	{
 		name: "max-body-size", group: groupLimits, value: "0", unit: "bytes",
-		help: "largest request body, K, M and G are understood; 0: unlimited",
+		help: "answer 413 to a larger request body, K, M and G are understood; 0: unlimited, as only the application knows what it takes",
 		kind: size(func(s *Settings) *int64 { return &s.MaxBodySize }),
 	},
 	{
 		name: "max-queue", group: groupLimits, value: "2048", unit: "requests",
 		help: "answer 503 at once when this many requests wait for a worker; 0: unlimited",
 		kind: number(func(s *Settings) *int { return &s.MaxQueue }, 0, 1<<20),
+	},
+	{
+		name: "keep-alive-requests", group: groupLimits, value: "0", unit: "requests",
+		help: "close a connection after so many; 0: unlimited, as a connection keeps nothing from one to the next",
+		kind: number(func(s *Settings) *int { return &s.KeepAliveRequests }, 0, 1<<30),
+	},
+	{
+		name: "max-connections", group: groupLimits, value: "16384",
+		help: "answer 503 at once to more connections; idle ones of this number take about 160 MiB; 0: unlimited; what open files (ulimit -n) allow is the limit anyway",
+		kind: number(func(s *Settings) *int { return &s.MaxConnections }, 0, 1<<24),
+	},
+	{
+		name: "max-connections-per-ip", group: groupLimits, value: "0",
+		help: "answer 429 at once to more connections from one IPv4 address or IPv6 /64; unix sockets and loopback, where proxies are, are exempt; 0: unlimited, as an address can be a whole company",
+		kind: number(func(s *Settings) *int { return &s.MaxConnectionsPerIP }, 0, 1<<24),
 	},
 	{
 		name: "user", short: "u", group: groupRights, help: "run the application as this user, a name or number; as root only",
@@ -392,6 +446,7 @@ func resolve(flags map[string][]string, lookup func(string) (string, bool)) (*Se
 	if err := settings.settleWorkers(); err != nil {
 		return nil, exitCodef(exitUsage, "%w", err)
 	}
+	settings.settleHeader()
 	if err := settings.settleTLS(); err != nil {
 		return nil, exitCodef(exitUsage, "%w", err)
 	}
@@ -423,6 +478,14 @@ func (s *Settings) settleWorkers() error {
 			s.Origins["workers"], s.Workers, s.MinWorkers, s.MaxWorkers)
 	}
 	return nil
+}
+
+// settleHeader makes room for the longest field among all of them, unless it
+// was said how much there is.
+func (s *Settings) settleHeader() {
+	if s.Origins["limit-request-header"] == "default" && s.LimitRequestFieldSize >= s.LimitRequestHeader {
+		s.LimitRequestHeader += s.LimitRequestFieldSize
+	}
 }
 
 // origin is where the value of a setting comes from, which has taken it over from

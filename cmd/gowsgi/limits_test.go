@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"net/netip"
+	"testing"
+)
+
+func TestCommandLine_AllFieldsTogetherHaveRoomForOne(t *testing.T) {
+	for args, want := range map[string]int{
+		"wsgi":                                  65536,
+		"--limit-request-header 1000 wsgi":      1000,
+		"--limit-request-field-size 65000 wsgi": 65536,
+		"--limit-request-field-size 65536 wsgi": 2 * 65536,
+		"--limit-request-field-size 65536 --limit-request-header 65537 wsgi": 65537,
+	} {
+		if got := parse(t, args, variables()).LimitRequestHeader; got != want {
+			t.Errorf("parseCommandLine(%q): all fields have %d bytes, want %d", args, got, want)
+		}
+	}
+}
+
+func TestAdmission_LeavesFilesForOthersThanConnections(t *testing.T) {
+	_, most := openFilesLimit()
+	for _, c := range []struct {
+		asked, want int
+		warns       bool
+	}{
+		{1, 1, false}, {most, most, false}, {most + 1, most, true}, {0, most, false},
+	} {
+		var log bytes.Buffer
+		s := &Settings{MaxConnections: c.asked, MaxConnectionsPerIP: 3}
+		got := s.admission(slog.New(slog.NewTextHandler(&log, nil)))
+		if got.Connections != c.want || got.ConnectionsPerIP != 3 || log.Len() > 0 != c.warns {
+			t.Errorf("admission of %d = %+v, log %q, want %d, a warning: %t", c.asked, got, log.String(), c.want, c.warns)
+		}
+		if !got.Exempt(netip.MustParseAddr("127.0.0.5")) || got.Exempt(netip.MustParseAddr("192.0.2.1")) {
+			t.Errorf("Exempt(127.0.0.5), Exempt(192.0.2.1) = false, true, want the opposite")
+		}
+	}
+}
