@@ -33,11 +33,11 @@ func (s *Settings) timeouts() http1.Timeouts {
 	}
 }
 
-// admission logs when fewer connections than asked for are possible.
+// admission logs when fewer connections than were asked for are possible.
 func (s *Settings) admission(log *slog.Logger) http1.Admission {
 	connections := s.MaxConnections
 	if files, most := openFilesLimit(); connections == 0 || connections > most {
-		if connections > 0 {
+		if connections > 0 && s.Origins["max-connections"] != "default" {
 			log.Warn("not as many connections as --max-connections says: too few open files are allowed (ulimit -n)",
 				"--max-connections", connections, "open files", files, "connections", most)
 		}

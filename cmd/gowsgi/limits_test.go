@@ -24,16 +24,22 @@ func TestCommandLine_AllFieldsTogetherHaveRoomForOne(t *testing.T) {
 func TestAdmission_LeavesFilesForOthersThanConnections(t *testing.T) {
 	_, most := openFilesLimit()
 	for _, c := range []struct {
-		asked, want int
-		warns       bool
+		asked  int
+		origin string
+		want   int
+		warns  bool
 	}{
-		{1, 1, false}, {most, most, false}, {most + 1, most, true}, {0, most, false},
+		{1, "--max-connections", 1, false},
+		{most, "--max-connections", most, false},
+		{most + 1, "--max-connections", most, true},
+		{most + 1, "default", most, false},
+		{0, "--max-connections", most, false},
 	} {
 		var log bytes.Buffer
-		s := &Settings{MaxConnections: c.asked, MaxConnectionsPerIP: 3}
+		s := &Settings{MaxConnections: c.asked, MaxConnectionsPerIP: 3, Origins: map[string]string{"max-connections": c.origin}}
 		got := s.admission(slog.New(slog.NewTextHandler(&log, nil)))
 		if got.Connections != c.want || got.ConnectionsPerIP != 3 || log.Len() > 0 != c.warns {
-			t.Errorf("admission of %d = %+v, log %q, want %d, a warning: %t", c.asked, got, log.String(), c.want, c.warns)
+			t.Errorf("admission of %d (%s) = %+v, log %q, want %d, a warning: %t", c.asked, c.origin, got, log.String(), c.want, c.warns)
 		}
 		if !got.Exempt(netip.MustParseAddr("127.0.0.5")) || got.Exempt(netip.MustParseAddr("192.0.2.1")) {
 			t.Errorf("Exempt(127.0.0.5), Exempt(192.0.2.1) = false, true, want the opposite")
