@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,15 @@ func TestCommandLine_AllFieldsTogetherHaveRoomForOne(t *testing.T) {
 			t.Errorf("parseCommandLine(%q): all fields have %d bytes, want %d", args, got, want)
 		}
 	}
+}
+
+func TestCommandLine_ARateNeedsSomeTimeBefore(t *testing.T) {
+	const args = "--min-rate-grace 0 wsgi"
+	_, err := parseCommandLine(strings.Fields(args), variables(), &bytes.Buffer{}, "")
+	if exitCode(err) != exitUsage {
+		t.Errorf("parseCommandLine(%q) = %v, want a usage error", args, err)
+	}
+	parse(t, "--min-rate 0 "+args, variables())
 }
 
 func TestAdmission_LeavesFilesForOthersThanConnections(t *testing.T) {

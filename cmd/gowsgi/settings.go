@@ -450,6 +450,10 @@ func resolve(flags map[string][]string, lookup func(string) (string, bool)) (*Se
 	if err := settings.settleTLS(); err != nil {
 		return nil, exitCodef(exitUsage, "%w", err)
 	}
+	if settings.MinRate > 0 && settings.MinRateGrace == 0 {
+		return nil, exitCodef(exitUsage, "%s: with no time at all no request is fast enough (want more than 0, or --min-rate 0)",
+			settings.Origins["min-rate-grace"])
+	}
 	return settings, nil
 }
 

@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-// Admission bounds how many connections are open. Zero means no limit. What is beyond gets a small answer,
-// without being read or parsed, and is closed.
+// Admission bounds how many connections are open. Zero means no limit. What is beyond gets a small answer
+// and is closed; nothing of it is parsed.
 type Admission struct {
 	Connections int // of the server; beyond it 503 with Retry-After
 	// ConnectionsPerIP is the most that one IPv4 address, or one IPv6 network of 64 bits, may have open;
 	// beyond it 429. Such a network is the least that a single host is given (RFC 6177 §2). Peers without an
 	// address, on unix sockets, are not counted.
 	ConnectionsPerIP int
-	// Exempt tells the addresses that ConnectionsPerIP is not for: proxies, which speak for many. nil: none.
+	// Exempt tells the addresses that ConnectionsPerIP is not for: proxies, which speak for many. nil: none. It
+	// is asked from several goroutines.
 	Exempt func(netip.Addr) bool
 }
 

@@ -5,8 +5,8 @@ package http1
 import "time"
 
 // pace is what a client has in hand against Timeouts.MinRate: time that may be spent waiting for it. It is
-// given some to begin with and earns more with each byte, up to the longest silence that is allowed anyway:
-// a large piece sent fast does not buy hours of single bytes.
+// given some to begin with and earns more with each byte, up to the longest silence that is allowed anyway
+// or, without such a limit, to what it began with: a large piece sent fast does not buy hours of single bytes.
 type pace struct{ inHand time.Duration }
 
 func (p *pace) begin(t *Timeouts) { p.inHand = t.RateGrace }

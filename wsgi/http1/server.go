@@ -25,7 +25,8 @@ type Timeouts struct {
 	KeepAlive time.Duration // to the first byte of a request; then the connection is closed. Zero: one request per connection
 
 	// MinRate is the least rate at which a head, and then a body, must come, in bytes per second; beneath it 408. Only
-	// time that is spent waiting for the client counts, and RateGrace of it is granted before.
+	// time that is spent waiting for the client counts, and RateGrace of it is granted before: with too little of
+	// that no request would do. Zero: any rate will do.
 	MinRate   int
 	RateGrace time.Duration
 }
