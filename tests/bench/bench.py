@@ -21,6 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import certificate
 import client
 import servers
 import tables
@@ -126,11 +127,14 @@ class Bench:
                 queue=work.queue,
                 port=free_port(),
                 scratch=own,
+                certificate=certificate.made_in(self._folder) if work.secure else "",
             )
             # waitress has no --chdir; the same PYTHONPATH for all makes it none.
             surroundings = self._environment | {"PYTHONPATH": launch.folder}
             argv = kind.argv(launch)
-            with tree.Server(kind.name, argv, launch.port, own, surroundings) as server:
+            with tree.Server(
+                kind.name, argv, launch.port, own, surroundings, work.secure
+            ) as server:
                 server.wait_ready(work.app.path)
                 yield server
 

@@ -32,6 +32,7 @@ class Launch:
     queue: int  # requests that may wait, 0: the server's default
     port: int
     scratch: str  # a directory of this one server, for its own files
+    certificate: str  # PEM file with the key in it; "": no TLS
 
     @property
     def bind(self):
@@ -102,6 +103,8 @@ def _gowsgi(program, launch):
     argv = [program, "-w", str(launch.workers), "-b", launch.bind]
     if launch.preload:
         argv.append("--preload")
+    if launch.certificate:
+        argv += ["--certfile", launch.certificate]
     if launch.queue:
         argv += ["--max-queue", str(launch.queue)]
     return [*argv, "--chdir", launch.folder, launch.spec]
@@ -117,7 +120,7 @@ def _uwsgi(program, launch):
     return [
         program,
         *("--plugin", "python3"),
-        *("--http11-socket", launch.bind),
+        *_uwsgi_listen(launch),
         *("--chdir", launch.folder),
         *("--module", launch.spec),
         *("--processes", str(launch.workers)),
@@ -129,11 +132,23 @@ def _uwsgi(program, launch):
     ]
 
 
+def _uwsgi_listen(launch):
+    if launch.certificate:
+        pem = launch.certificate
+        # Its own router speaks TLS and keeps connections; the workers' socket
+        # (--https-socket) keeps none.
+        router = ("--plugin", "http", "--https", f"{launch.bind},{pem},{pem}")
+        return (*router, "--http-keepalive=60", "--so-keepalive")
+    return ("--http11-socket", launch.bind)
+
+
 def _gunicorn_sync(program, launch):
     argv = [program, "--workers", str(launch.workers), "--bind", launch.bind]
     if launch.preload:
         argv.append("--preload")
     argv += ["--timeout", str(TRANSFER_SECONDS), "--log-level", "warning"]
+    if launch.certificate:
+        argv += ["--certfile", launch.certificate, "--keyfile", launch.certificate]
     return [*argv, "--chdir", launch.folder, launch.spec]
 
 
@@ -184,6 +199,7 @@ def _httpd_lines(launch, script):
         f"LoadModule authz_core_module {modules}/mod_authz_core.so",
         f"LoadModule wsgi_module {modules}/mod_wsgi.so",
         *_httpd_account(),
+        *_httpd_tls(launch, modules),
         "KeepAlive On",
         "MaxKeepAliveRequests 0",
         "LimitRequestBody 0",
@@ -195,6 +211,19 @@ def _httpd_lines(launch, script):
         "WSGIProcessGroup bench",
         "WSGIApplicationGroup %{GLOBAL}",
         f"WSGIScriptAlias / {script}",
+    ]
+
+
+def _httpd_tls(launch, modules):
+    if not launch.certificate:
+        return []
+    return [
+        f"LoadModule ssl_module {modules}/mod_ssl.so",
+        f"LoadModule http2_module {modules}/mod_http2.so",
+        "Protocols h2 http/1.1",
+        "SSLEngine on",
+        f"SSLCertificateFile {launch.certificate}",
+        f"SSLCertificateKeyFile {launch.certificate}",
     ]
 
 

@@ -23,9 +23,10 @@ class StartError(Exception):
 class Server:
     """A started server; use it in a with block, which stops it on every way out."""
 
-    def __init__(self, name, argv, port, folder, environment):
+    def __init__(self, name, argv, port, folder, environment, secure=False):
         self.name = name
         self.port = port
+        self.secure = secure  # it speaks TLS there
         self._log = os.path.join(folder, "server.log")
         # setpriv: the server gets TERM should the bench itself be killed with
         # KILL, which no handler here could see.
@@ -58,7 +59,7 @@ class Server:
                 seen = f"it exited with {self._first.returncode}"
                 break
             try:
-                status, _ = client.get(self.port, path, timeout=5.0)
+                status, _ = client.get(self.port, path, 5.0, self.secure)
                 if status == 200:
                     return
                 seen = f"GET {path} = {status}, want 200"

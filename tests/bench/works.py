@@ -6,6 +6,7 @@ a dict of numbers, whose keys and units are those of COLUMNS.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -26,6 +27,7 @@ GIB = 1 << 30
 SETTLED_SECONDS = 3.0
 
 EVERY = ("gowsgi", "uwsgi", "gunicorn", "gthread", "waitress", "mod_wsgi")
+SECURE = ("gowsgi", "uwsgi", "gunicorn", "gthread", "mod_wsgi")
 LIMITING = ("gowsgi",)  # that can refuse what they cannot serve
 FORKING = ("gowsgi", "uwsgi", "gunicorn")
 
@@ -94,13 +96,14 @@ class Work:
     main: str  # the key by which servers are compared
     workers: int = 1
     preload: bool = False
+    secure: bool = False  # under TLS
     queue: int = 0  # requests that may wait for a worker; 0: the server's default
     servers: tuple = EVERY
     targets: tuple = field(default=())
 
     def check(self, server):
         """Make one request; raise MeasureError unless the application answered."""
-        status, body = client.get(server.port, self.app.path)
+        status, body = client.get(server.port, self.app.path, secure=server.secure)
         if status != 200 or self.app.body not in body:
             raise MeasureError(
                 f"GET {self.app.path} = {status} {body[:60]!r}, "
@@ -117,12 +120,14 @@ class Rate(Work):
     """Requests a second, from keep-alive connections that never pause."""
 
     connections: int = 32
+    handshakes: bool = False  # each request on a connection of its own
 
     def measure(self, server, seconds):
         for _ in range(100):  # lazy imports and first-use caches
-            client.get(server.port, self.app.path)
+            client.get(server.port, self.app.path, secure=server.secure)
         before = server.cpu()
-        told = run_wrk(server, self.app.path, self.connections, seconds)
+        extra = ("-H", "Connection: close") if self.handshakes else ()
+        told = run_wrk(server, self.app.path, self.connections, seconds, extra)
         cpu = server.cpu_since(before)
         return {
             "req_s": told["requests"] / (told["microseconds"] / 1e6),
@@ -130,6 +135,39 @@ class Rate(Work):
             "cpu_us": cpu / 1000 / told["requests"],
             "pss_mib": server.pss() / MIB,
             "errors": told["socket"] + told["timeout"],
+        }
+
+
+@dataclass(frozen=True)
+class Multiplexed(Work):
+    """Requests a second over HTTP/2, several at a time on each connection."""
+
+    connections: int = 8
+    streams: int = 10
+
+    def measure(self, server, seconds):
+        before = server.cpu()
+        url = f"https://{client.HOST}:{server.port}{self.app.path}"
+        run = subprocess.run(
+            [
+                *("h2load", "-t", "1", "-c", str(self.connections)),
+                *("-m", str(self.streams), "-D", str(seconds), url),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        cpu = server.cpu_since(before)
+        done = re.search(r"(\d+) succeeded, (\d+) failed", run.stdout)
+        spoken = re.search(r"Application protocol: (\S+)", run.stdout)
+        if run.returncode != 0 or not done or int(done[1]) == 0:
+            raise MeasureError(f"h2load {url}: {run.stderr or run.stdout}")
+        if not spoken or spoken[1] != "h2":
+            raise MeasureError(f"h2load {url} spoke {spoken and spoken[1]}, want h2")
+        return {
+            "req_s": int(done[1]) / seconds,
+            "cpu_us": cpu / 1000 / int(done[1]),
+            "pss_mib": server.pss() / MIB,
+            "errors": int(done[2]),
         }
 
 
@@ -266,17 +304,18 @@ class Overload(Work):
         }
 
 
-def run_wrk(server, path, connections, seconds):
+def run_wrk(server, path, connections, seconds, extra=()):
     """Run wrk and return what report.lua says; raise MeasureError on non-2xx."""
     # A second wrk thread only where there are cores to spare: on few it takes
     # from the servers what it does not need.
     threads = 2 if connections >= 64 and (os.cpu_count() or 1) > 4 else 1
-    url = f"http://{client.HOST}:{server.port}{path}"
+    scheme = "https" if server.secure else "http"
+    url = f"{scheme}://{client.HOST}:{server.port}{path}"
     run = subprocess.run(
         [
             "wrk",
             *("-t", str(threads), "-c", str(connections), "-d", f"{seconds}s"),
-            *("-s", str(HERE / "report.lua"), url),
+            *("-s", str(HERE / "report.lua"), *extra, url),
         ],
         capture_output=True,
         text=True,
@@ -314,6 +353,31 @@ WORKS = (
         "req_s",
         targets=(_ratio("req_s", "uwsgi", 0.9),),
         connections=1,
+    ),
+    Rate(
+        "tls",
+        "hello under TLS, kept connections, 1 worker, 32 connections",
+        HELLO,
+        "req_s",
+        secure=True,
+        servers=SECURE,
+    ),
+    Rate(
+        "tls-handshakes",
+        "hello under TLS, a handshake for each, 1 worker, 32 connections",
+        HELLO,
+        "req_s",
+        secure=True,
+        servers=SECURE,
+        handshakes=True,
+    ),
+    Multiplexed(
+        "h2",
+        "hello over HTTP/2 under TLS, 1 worker, 8 connections of 10 streams",
+        HELLO,
+        "req_s",
+        secure=True,
+        servers=("gowsgi", "mod_wsgi"),
     ),
     Rate(
         "hello-two",
