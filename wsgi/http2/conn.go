@@ -63,6 +63,7 @@ type conn struct {
 	mu      sync.Mutex
 	streams map[uint32]*stream // until their handlers have returned
 	last    uint32             // the highest stream the client has begun
+	begun   int                // streams, ever
 	final   uint32             // the highest that will be served
 	said    bool               // the client knows final
 	leaving bool               // goodbye was said, or is to be

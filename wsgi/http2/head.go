@@ -142,11 +142,15 @@ func (st *stream) judge() (status int, why string) {
 	if len(r.Headers) > l.Fields {
 		return 431, "too many header fields, or too large together"
 	}
-	hosts := 0
+	hosts, size := 0, 0
 	for i := range r.Headers {
 		h := &r.Headers[i]
-		if len(h.Name)+len(": ")+len(h.Value) > l.FieldSize {
+		line := len(h.Name) + len(": ") + len(h.Value)
+		if line > l.FieldSize {
 			return 431, "request line or header field too long"
+		}
+		if size += line + len("\r\n"); size > l.HeaderSize {
+			return 431, "too many header fields, or too large together"
 		}
 		switch string(h.Name) {
 		case "host":

@@ -15,11 +15,12 @@ import (
 // What HTTP/1.1 would refuse is refused with the same status, and the handler never asked.
 func TestLimits_RefuseWithTheStatusOfHTTP1(t *testing.T) {
 	o := options(func(x *http2.Exchange) { t.Errorf("handler called for %s", x.Request.Target) })
-	o.Limits = http1.Limits{RequestLine: 200, Fields: 10, FieldSize: 300, Body: 50}
+	o.Limits = http1.Limits{RequestLine: 200, Fields: 10, FieldSize: 300, HeaderSize: 1000, Body: 50}
 	many := get("/")
 	for range 11 {
 		many = append(many, "x", "y")
 	}
+	v := strings.Repeat("v", 290)
 	huge := get("/")
 	for range 9 {
 		huge = append(huge, "x", strings.Repeat("y", 12000))
@@ -31,6 +32,7 @@ func TestLimits_RefuseWithTheStatusOfHTTP1(t *testing.T) {
 		"long path":        {get("/" + strings.Repeat("x", 200)), "414"},
 		"many fields":      {many, "431"},
 		"long field":       {get("/", "x", strings.Repeat("y", 300)), "431"},
+		"fields together":  {get("/", "a", v, "b", v, "c", v, "d", v), "431"},
 		"long body":        {post("/", "content-length", "51"), "413"},
 		"expectation":      {post("/", "expect", "miracles"), "417"},
 		"two hosts":        {get("/", "host", "other.example"), "400"},
@@ -185,6 +187,17 @@ func TestConn_IdleConnectionIsClosed(t *testing.T) {
 func TestConn_WithoutKeepAliveServesOneStream(t *testing.T) {
 	o := options(echo)
 	o.KeepAlive = 0
+	testOneStream(t, o)
+}
+
+func TestConn_AsManyRequestsAsItMayHave(t *testing.T) {
+	o := options(echo)
+	o.Limits.Requests = 1
+	testOneStream(t, o)
+}
+
+func testOneStream(t *testing.T, o http2.Options) {
+	t.Helper()
 	c := connect(t, o)
 	c.ask(1, true, get("/")...)
 	c.ask(3, true, get("/")...)

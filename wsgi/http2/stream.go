@@ -58,6 +58,8 @@ func (c *conn) begin(f *h2.MetaHeadersFrame) error {
 		err = h2.StreamError{StreamID: st.id, Code: h2.ErrCodeRefusedStream}
 	}
 	c.last = st.id
+	c.begun++
+	lastOne := c.srv.o.KeepAlive <= 0 || c.begun == c.srv.o.Limits.Requests
 	if err != nil {
 		c.mu.Unlock()
 		return err
@@ -68,7 +70,7 @@ func (c *conn) begin(f *h2.MetaHeadersFrame) error {
 	c.handlers.Add(1)
 	go st.run(status, why)
 	c.mu.Unlock()
-	if c.srv.o.KeepAlive <= 0 {
+	if lastOne {
 		c.lastCall()
 	}
 	return nil
