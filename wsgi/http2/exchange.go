@@ -3,6 +3,7 @@
 package http2
 
 import (
+	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,7 @@ func (x *Exchange) ReadBody(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	st := x.st
+	st, t := x.st, &x.st.c.srv.o.Timeouts
 	var late <-chan time.Time
 	for {
 		n, err := st.takeBody(p)
@@ -55,18 +56,34 @@ func (x *Exchange) ReadBody(p []byte) (int, error) {
 			if err := x.sendContinue(); err != nil {
 				return 0, err
 			}
-			if d := st.c.srv.o.Timeouts.Body; d > 0 {
+			if d := t.Body; d > 0 {
 				timer := time.NewTimer(d)
 				defer timer.Stop()
 				late = timer.C
 			}
 		}
+		since := time.Now()
 		select {
 		case <-st.arrived:
+			if st.tooSlow(time.Since(since), t) {
+				st.fail(http1.ErrBodyTooSlow)
+			}
 		case <-late:
 			st.fail(http1.ErrBodyTimeout)
 		}
 	}
+}
+
+// tooSlow notes time that was spent waiting for the client, and tells whether the body comes slower by now than
+// Timeouts.MinRate. A client that sends nothing at all meets Timeouts.Body.
+func (st *stream) tooSlow(more time.Duration, t *http1.Timeouts) bool {
+	st.waited += more
+	if t.MinRate <= 0 || st.waited <= t.RateGrace {
+		return false
+	}
+	st.c.mu.Lock()
+	defer st.c.mu.Unlock()
+	return !st.ended && float64(st.got) < (st.waited-t.RateGrace).Seconds()*float64(t.MinRate)
 }
 
 // takeBody reads what has come. Nothing and no error: more may come.
@@ -75,6 +92,8 @@ func (st *stream) takeBody(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case errors.Is(st.failed, http1.ErrBodyTooSlow):
+		return 0, st.failed
 	case st.at < len(st.body):
 		n := copy(p, st.body[st.at:])
 		if st.at += n; st.at == len(st.body) {

@@ -164,6 +164,28 @@ func TestExchange_BodyThatStopsIsATimeout(t *testing.T) {
 	}
 }
 
+func TestExchange_BodyThatTricklesIsATimeout(t *testing.T) {
+	o := options(echo)
+	o.MinRate = 1 << 30
+	c := connect(t, o)
+	c.ask(1, false, post("/")...)
+	trickled := make(chan error, 1)
+	go func() {
+		for range 1000 { // until the answer has come, or the connection breaks
+			if err := c.WriteData(1, false, []byte("x")); err != nil {
+				trickled <- err
+				return
+			}
+		}
+		trickled <- nil
+	}()
+	if a := c.read(1); a.status != "408" {
+		t.Errorf("status = %s, want 408", a.status)
+	}
+	_ = c.conn.Close()
+	<-trickled
+}
+
 func TestExchange_InterruptBodyEndsAReadThatWaits(t *testing.T) {
 	c := connect(t, options(func(x *http2.Exchange) {
 		reading, failed := make(chan struct{}), make(chan error)

@@ -4,6 +4,7 @@ package http2
 
 import (
 	"runtime/debug"
+	"time"
 
 	h2 "golang.org/x/net/http2"
 
@@ -26,6 +27,8 @@ type stream struct {
 	head    []byte // what Request's slices point into
 	arrived chan struct{}
 	room    chan struct{}
+
+	waited time.Duration // for the body; its reader's
 
 	closed bool // guarded by the pen: END_STREAM or RST_STREAM was written
 
