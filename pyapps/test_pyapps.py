@@ -386,6 +386,21 @@ class TestValidated(unittest.TestCase):
             exchange(application, target="/yields?what=str", validated=False)
 
 
+class TestHandover(unittest.TestCase):
+    def test_named_answers_itself_too(self):
+        import handover
+
+        with tempfile.TemporaryDirectory() as folder:
+            mark = Path(folder, "mark")
+            target = f"/named?header=X-Name&value=/a&mark={mark}"
+            answer = exchange(handover.application, target=target)
+            self.assertEqual(
+                (answer.status, answer.body), (200, b"from the application\n")
+            )
+            self.assertIn(("x-name", "/a"), answer.headers)
+            self.assertEqual(mark.read_text(), "closed\n")
+
+
 class TestAfterwards(unittest.TestCase):
     """Without gowsgi: what docs/python-module.md has for that."""
 

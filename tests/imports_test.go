@@ -19,11 +19,12 @@ var mayImport = map[string][]string{
 	"gowsgi/cmd/gowsgi": {
 		"golang.org/x/sys/unix", "github.com/urfave/cli/v2",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
-		"gowsgi/embed", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi", "gowsgi/wsgi/http1",
+		"gowsgi/embed", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi", "gowsgi/wsgi/files", "gowsgi/wsgi/http1",
 		"gowsgi/wsgi/http2", "gowsgi/wsgi/secure",
 	},
 	"gowsgi/workers":    {"golang.org/x/sys/unix", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/wsgi"},
-	"gowsgi/wsgi":       {"gowsgi/environ"},
+	"gowsgi/wsgi":       {"gowsgi/environ", "gowsgi/wsgi/files"},
+	"gowsgi/wsgi/files": {"gowsgi/environ"},
 	"gowsgi/wsgi/http1": {"gowsgi/environ"},
 	"gowsgi/wsgi/http2": {
 		"golang.org/x/net/http2", "golang.org/x/net/http2/hpack",
@@ -46,6 +47,7 @@ var testsMayImport = map[string][]string{
 	"gowsgi/embed/channel": {"gowsgi/embed/channel", "gowsgi/embed/channel/channeltest"},
 	"gowsgi/workers":       {"gowsgi/embed/channel/channeltest", "gowsgi/workers"},
 	"gowsgi/wsgi":          {"gowsgi/wsgi"},
+	"gowsgi/wsgi/files":    {"golang.org/x/sys/unix"},
 	"gowsgi/wsgi/http1":    {"gowsgi/wsgi/http1", "gowsgi/wsgi/secure/securetest"},
 	"gowsgi/wsgi/http2":    {"gowsgi/wsgi/http2"},
 	"gowsgi/wsgi/secure":   {"gowsgi/wsgi/secure", "gowsgi/wsgi/secure/securetest"},

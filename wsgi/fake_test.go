@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gowsgi/environ"
+	"gowsgi/wsgi/files"
 )
 
 // patience is for what happens at once in a program that is right.
@@ -34,6 +35,8 @@ type fakeExchange struct {
 	writeErr  error
 	flushErr  error
 	finishErr error
+
+	onWrite func() // called before each write
 
 	interrupted chan struct{}
 	once        sync.Once
@@ -93,6 +96,9 @@ func (x *fakeExchange) WriteHead(status int, reason []byte, fields []environ.Hea
 func (x *fakeExchange) Write(p []byte) (int, error) {
 	if x.writeErr != nil {
 		return 0, x.writeErr
+	}
+	if x.onWrite != nil {
+		x.onWrite()
 	}
 	x.say("write %s", p)
 	x.written += int64(len(p))
@@ -297,6 +303,8 @@ type scene struct {
 	id       string // of the request, as the access log was told
 	calls    int    // that the gateway has asked the backend for
 	retry    bool
+	static   *files.Static
+	sendfile *files.Sendfile
 }
 
 // NewCall implements Backend.
@@ -324,7 +332,7 @@ func field(name, value string) environ.Header {
 func (s *scene) play() {
 	s.t.Helper()
 	g := New(Options{
-		Backend: s, RetryLost: s.retry, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Backend: s, RetryLost: s.retry, Static: s.static, Sendfile: s.sendfile, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Access: func(r *AccessRecord) {
 			s.records, s.id = append(s.records, *r), string(r.Request.RequestID)
 		},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gowsgi/environ"
+	"gowsgi/wsgi/files"
 )
 
 // Exchange is one HTTP request and its answer, as a protocol engine offers it.
@@ -48,6 +49,11 @@ type Options struct {
 	// take as long again. Methods that are idempotent but change something
 	// (RFC 9110 §9.2.2: PUT, DELETE) are not: nobody knows how far they got.
 	RetryLost bool
+	// Static, if not nil, answers the requests it covers without the backend.
+	Static *files.Static
+	// Sendfile, if not nil, sends the files that applications name by
+	// X-Sendfile and X-Accel-Redirect; else these are fields like any other.
+	Sendfile *files.Sendfile
 	// Access, if not nil, is called once for each exchange, after its answer.
 	// The record and what it points to are lent for the call.
 	Access func(*AccessRecord)
@@ -82,6 +88,10 @@ func New(o Options) *Gateway {
 // chunked body has become known; r.RequestID is set for the duration of the
 // call, if it was empty.
 func (g *Gateway) Serve(x Exchange, r *environ.Request) {
+	if static := g.options.Static; static != nil && static.Covers(r.Path) {
+		g.serveStatic(x, r)
+		return
+	}
 	one := g.runs.Get().(*run)
 	var started time.Time
 	if g.options.Access != nil {
@@ -92,17 +102,40 @@ func (g *Gateway) Serve(x Exchange, r *environ.Request) {
 		r.RequestID = g.ids.next(&one.ownID)
 	}
 	one.serve(x, r)
-	if g.options.Access != nil {
-		g.options.Access(&AccessRecord{
-			Request: r, Status: x.Status(), Written: x.Written(),
-			Started: started, Duration: time.Since(started),
-		})
-	}
+	g.record(x, r, started)
 	if nameless {
 		r.RequestID = nil // its bytes are the next request's
 	}
 	one.release()
 	g.runs.Put(one)
+}
+
+// serveStatic answers with a file. No worker takes part, so the request needs an
+// id for the access log only.
+func (g *Gateway) serveStatic(x Exchange, r *environ.Request) {
+	if g.options.Access == nil {
+		g.options.Static.Serve(x, r)
+		return
+	}
+	started := time.Now()
+	if len(r.RequestID) == 0 {
+		var id [requestIDLength]byte
+		r.RequestID = g.ids.next(&id)
+		defer func() { r.RequestID = nil }()
+	}
+	g.options.Static.Serve(x, r)
+	g.record(x, r, started)
+}
+
+// record tells the access log of an exchange that has ended.
+func (g *Gateway) record(x Exchange, r *environ.Request, started time.Time) {
+	if g.options.Access == nil {
+		return
+	}
+	g.options.Access(&AccessRecord{
+		Request: r, Status: x.Status(), Written: x.Written(),
+		Started: started, Duration: time.Since(started),
+	})
 }
 
 // run is one exchange on its way through the gateway. Runs are reused: a run
@@ -120,6 +153,7 @@ type run struct {
 	carrier  carrier
 	ownID    [requestIDLength]byte // room for the id of a request without one
 	complete bool                  // the client has the whole answer, whatever the application still does
+	ended    bool                  // the call was given up before the exchange ended
 }
 
 // keepBody is the largest body buffer a run keeps for its next exchange.
@@ -136,6 +170,7 @@ func (r *run) release() {
 
 func (r *run) serve(x Exchange, request *environ.Request) {
 	r.exchange, r.request, r.complete = x, request, false
+	r.ended = false
 	body, more, err := r.gather()
 	if err != nil {
 		r.refuseBody(err)
@@ -150,7 +185,9 @@ func (r *run) serve(x Exchange, request *environ.Request) {
 		r.answer()
 		r.carrier.stop(x, r.call)
 	}
-	r.end()
+	if !r.ended {
+		r.end()
+	}
 }
 
 // CutOff is what the log says of a body that outgrew its Content-Length.
@@ -212,6 +249,9 @@ func (r *run) answer() {
 	if err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
 		_ = r.exchange.Refuse(500, internalError)
+		return
+	}
+	if r.sendsFile(&head) {
 		return
 	}
 	if err := r.exchange.WriteHead(head.code, head.reason, head.fields, head.length); err != nil {

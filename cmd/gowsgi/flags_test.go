@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gowsgi/wsgi/files"
 )
 
 var update = flag.Bool("update", false, "rewrite the settings table in README.md")
@@ -61,6 +63,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 	got := parse(t, "-w4 --retry-on-crash=off app:make() --threads=8 -b [::1]:0 -b=unix:/run/x.sock --bind :81,fd://5 --backlog 9"+
 		" --chdir /srv --pythonpath a,b --pythonpath c:d -e A=1,2 --env B= --preload --keep-alive 500ms"+
+		" --static /s/=x --static /t=y=z --static-max-age 31536000 --sendfile-root /media=/srv/m"+
 		" --min-workers 0 --max-workers 9 --worker-idle-timeout 2m --startup-timeout 3m --max-requests 10 --max-requests-jitter 3"+
 		" --max-worker-lifetime 4m --max-worker-lifetime-jitter 5m --max-worker-memory 1M --max-worker-memory-hard 2M"+
 		" -t90 --after-response-timeout 4 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
@@ -79,7 +82,9 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		Binds:   []Bind{{Host: "::1"}, {Path: "/run/x.sock"}, {Port: 81}, {FD: 5}, {Host: "h", Port: 83, Scheme: "https"}, {FD: 6, Scheme: "http"}},
 		Backlog: 9, Chdir: "/srv", PythonPath: []string{"a", "b", "c", "d"},
 		Env: []string{"A=1,2", "B="}, Preload: true,
-		KeepAlive: 500 * time.Millisecond, GracefulTimeout: 90 * time.Second,
+		Static: []files.Mount{{Prefix: "/s", Dir: "x"}, {Prefix: "/t", Dir: "y=z"}}, StaticMaxAge: 365 * 24 * time.Hour,
+		SendfileRoots: []files.Mount{{Prefix: "/media", Dir: "/srv/m"}},
+		KeepAlive:     500 * time.Millisecond, GracefulTimeout: 90 * time.Second,
 		Timeout: 90 * time.Second, MaxQueue: 7, AfterResponseTimeout: 4 * time.Second,
 		LimitRequestLine: 100, LimitRequestFields: 7, LimitRequestFieldSize: 200, MaxBodySize: 10 << 20,
 		HeaderTimeout: time.Second, BodyTimeout: 2 * time.Second, SendTimeout: 3 * time.Second,
@@ -150,23 +155,28 @@ func TestCommandLine_RefusesInOneLine(t *testing.T) {
 		"--max-body-size -1 a":      `--max-body-size "-1": out of range (want 0 or more bytes, below 8 EiB)`,
 		"--max-body-size 8589934592G a": `--max-body-size "8589934592G": ` +
 			`out of range (want 0 or more bytes, below 8 EiB)`,
-		"--log-level loud a":  `--log-level "loud": no such level (want debug, info, warning, error, critical)`,
-		"-e A a":              `--env "A": no value (want NAME=VALUE)`,
-		"-e =1 a":             `--env "=1": no name (want NAME=VALUE)`,
-		"--preload=perhaps a": `--preload "perhaps": neither true nor false`,
-		"-b :1,nowhere a":     `--bind ":1,nowhere": "nowhere": no port (` + bindForms + `)`,
-		"-b , a":              `--bind: no address given`,
-		"--worker 4 a":        `no flag --worker; did you mean --workers?`,
-		"--wrkers=4 a":        `no flag --wrkers; did you mean --workers?`,
-		"-workers 4 a":        `no flag -workers; did you mean --workers?`,
-		"--max_body_size 4 a": `no flag --max_body_size; did you mean --max-body-size?`,
-		"--xyzzy a":           `no flag --xyzzy; gowsgi --help lists them`,
-		"-x a":                `no flag -x; gowsgi --help lists them`,
-		"a -w":                `-w: no value given (want NUMBER)`,
-		"--chdir --preload a": `--chdir: no value given (want DIR)`,
-		"":                    `no application given; usage: ` + usageLine,
-		"a:b c":               `unexpected argument "c" after the application "a:b"`,
-		"a.py":                `"a.py" is a file name; did you mean "a:application"?`,
+		"--static /s a":                `--static "/s": no folder (want /PREFIX=DIR)`,
+		"--static /=x a":               `--static "/=x": the prefix would be everything (want /PREFIX=DIR)`,
+		"--static s=x a":               `--static "s=x": the prefix begins with no slash (want /PREFIX=DIR)`,
+		"--static /a/../b=x a":         `--static "/a/../b=x": the prefix has a segment "..", which no path of a request has`,
+		"--static-max-age 400000000 a": `--static-max-age "400000000": out of range (want 0 to 10 years)`,
+		"--log-level loud a":           `--log-level "loud": no such level (want debug, info, warning, error, critical)`,
+		"-e A a":                       `--env "A": no value (want NAME=VALUE)`,
+		"-e =1 a":                      `--env "=1": no name (want NAME=VALUE)`,
+		"--preload=perhaps a":          `--preload "perhaps": neither true nor false`,
+		"-b :1,nowhere a":              `--bind ":1,nowhere": "nowhere": no port (` + bindForms + `)`,
+		"-b , a":                       `--bind: no address given`,
+		"--worker 4 a":                 `no flag --worker; did you mean --workers?`,
+		"--wrkers=4 a":                 `no flag --wrkers; did you mean --workers?`,
+		"-workers 4 a":                 `no flag -workers; did you mean --workers?`,
+		"--max_body_size 4 a":          `no flag --max_body_size; did you mean --max-body-size?`,
+		"--xyzzy a":                    `no flag --xyzzy; gowsgi --help lists them`,
+		"-x a":                         `no flag -x; gowsgi --help lists them`,
+		"a -w":                         `-w: no value given (want NUMBER)`,
+		"--chdir --preload a":          `--chdir: no value given (want DIR)`,
+		"":                             `no application given; usage: ` + usageLine,
+		"a:b c":                        `unexpected argument "c" after the application "a:b"`,
+		"a.py":                         `"a.py" is a file name; did you mean "a:application"?`,
 	} {
 		var out bytes.Buffer
 		settings, err := parseCommandLine(strings.Fields(args), variables(), &out, "")

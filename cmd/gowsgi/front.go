@@ -23,6 +23,7 @@ import (
 	"gowsgi/environ"
 	"gowsgi/workers"
 	"gowsgi/wsgi"
+	"gowsgi/wsgi/files"
 	"gowsgi/wsgi/http1"
 	"gowsgi/wsgi/secure"
 )
@@ -39,6 +40,8 @@ type front struct {
 	signals   *signals
 	launch    launch
 	sockets   []*socket
+	static    *files.Static   // nil without --static
+	sendfile  *files.Sendfile // nil without --sendfile-root
 	server    *http1.Server
 	redirect  *http1.Server // of the sockets that only redirect
 	pool      *workers.Pool
@@ -117,6 +120,9 @@ func (f *front) open() error {
 			return err
 		}
 	}
+	if err = f.openFolders(); err != nil {
+		return err
+	}
 	f.notify = newNotifier(f.log)
 	if err := f.openCertificates(); err != nil {
 		return err
@@ -143,6 +149,22 @@ func (f *front) open() error {
 	if s.PIDFile != "" {
 		if f.pidFile, err = writePIDFile(s.PIDFile); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// openFolders opens what files are sent from.
+func (f *front) openFolders() (err error) {
+	s := f.settings
+	if len(s.Static) > 0 {
+		if f.static, err = files.NewStatic(s.Static, s.StaticMaxAge, f.log); err != nil {
+			return exitCodef(exitUsage, "--static: %w", err)
+		}
+	}
+	if len(s.SendfileRoots) > 0 {
+		if f.sendfile, err = files.NewSendfile(s.SendfileRoots); err != nil {
+			return exitCodef(exitUsage, "--sendfile-root: %w", err)
 		}
 	}
 	return nil
@@ -407,7 +429,10 @@ func (f *front) zygoteSettings() ([]byte, error) {
 
 func (f *front) serverOptions() http1.Options {
 	s := f.settings
-	gateway := wsgi.New(wsgi.Options{Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook()})
+	gateway := wsgi.New(wsgi.Options{
+		Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(),
+		Static: f.static, Sendfile: f.sendfile,
+	})
 	o := http1.Options{
 		Limits:    s.limits(),
 		Timeouts:  s.timeouts(),

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gowsgi/wsgi/files"
 )
 
 // A kind says how one setting is written and where its value goes.
@@ -64,6 +66,15 @@ func umask(field func(*Settings) **int) kind {
 func duration(field func(*Settings) *time.Duration) kind {
 	return kind{word: "DURATION", store: func(s *Settings, text string) error {
 		value, err := parseDuration(text)
+		*field(s) = value
+		return err
+	}}
+}
+
+// age is duration for what clients keep: up to ten years.
+func age(field func(*Settings) *time.Duration) kind {
+	return kind{word: "DURATION", store: func(s *Settings, text string) error {
+		value, err := parseDurationTo(longestAge, text, "10 years")
 		*field(s) = value
 		return err
 	}}
@@ -146,22 +157,32 @@ func parseNumber(text string, low, high int) (int, error) {
 	return value, nil
 }
 
-const longestDuration = 24 * time.Hour
+// Longest durations: of anything that is waited for, and of what clients may
+// keep, for which a year is usual.
+const (
+	longestDuration = 24 * time.Hour
+	longestAge      = 10 * 365 * 24 * time.Hour
+)
 
 func parseDuration(text string) (time.Duration, error) {
+	return parseDurationTo(longestDuration, text, "24h")
+}
+
+// parseDurationTo understands durations up to limit, which is called name.
+func parseDurationTo(limit time.Duration, text, name string) (time.Duration, error) {
 	value, err := time.ParseDuration(text)
 	if seconds, notNumber := strconv.ParseFloat(text, 64); notNumber == nil {
 		// NaN compares false with everything: the range below must not let it by.
-		if !(seconds >= 0 && seconds <= longestDuration.Seconds()) {
-			return 0, errors.New("out of range (want 0 to 24h)")
+		if !(seconds >= 0 && seconds <= limit.Seconds()) {
+			return 0, fmt.Errorf("out of range (want 0 to %s)", name)
 		}
 		value, err = time.Duration(seconds*float64(time.Second)), nil
 	}
 	if err != nil {
 		return 0, errors.New("not a duration (want seconds, or a form like 1m30s or 500ms)")
 	}
-	if value < 0 || value > longestDuration {
-		return 0, errors.New("out of range (want 0 to 24h)")
+	if value < 0 || value > limit {
+		return 0, fmt.Errorf("out of range (want 0 to %s)", name)
 	}
 	return value, nil
 }
@@ -214,6 +235,28 @@ func parseVariable(text string) (string, error) {
 		return "", errors.New("holds a NUL byte")
 	}
 	return text, nil
+}
+
+// parseMount understands /PREFIX=FOLDER.
+func parseMount(text string) (files.Mount, error) {
+	prefix, dir, equals := strings.Cut(text, "=")
+	prefix = strings.TrimRight(prefix, "/")
+	switch {
+	case !equals || dir == "":
+		return files.Mount{}, errors.New("no folder (want /PREFIX=DIR)")
+	case prefix == "":
+		return files.Mount{}, errors.New("the prefix would be everything (want /PREFIX=DIR)")
+	case prefix[0] != '/':
+		return files.Mount{}, errors.New("the prefix begins with no slash (want /PREFIX=DIR)")
+	case strings.ContainsRune(text, 0):
+		return files.Mount{}, errors.New("holds a NUL byte")
+	}
+	for segment := range strings.SplitSeq(prefix[1:], "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return files.Mount{}, fmt.Errorf("the prefix has a segment %q, which no path of a request has", segment)
+		}
+	}
+	return files.Mount{Prefix: prefix, Dir: dir}, nil
 }
 
 func parseFolder(text string) (string, error) {

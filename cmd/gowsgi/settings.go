@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"gowsgi/wsgi/files"
 )
 
 // Settings is what one run was asked to do, checked and typed.
@@ -51,6 +53,10 @@ type Settings struct {
 	HTTP2Streams        int                // requests of one connection at a time
 	Redirects           []Bind             // plain listeners that send clients to https
 	RedirectPort        int                // where they send them; 0: to the first https address
+
+	Static        []files.Mount // folders served as they are
+	StaticMaxAge  time.Duration // clients keep what they got from there; 0: and ask each time
+	SendfileRoots []files.Mount // folders the application may name files of
 
 	KeepAlive     time.Duration // idle time of a connection between requests; 0: close after each
 	HeaderTimeout time.Duration // time the head of a request may take to arrive; 0: unlimited
@@ -119,6 +125,7 @@ const (
 	groupRenew  = "Replacing workers"
 	groupListen = "Listening"
 	groupTLS    = "TLS and HTTP/2"
+	groupFiles  = "Files"
 	groupTimers = "Timers"
 	groupLimits = "Limits"
 	groupRights = "Rights of the application"
@@ -242,6 +249,20 @@ var table = []setting{
 	{
 		name: "redirect-port", group: groupTLS, value: "0", help: "port that --redirect-http sends clients to; 0: the first that is listened on under TLS",
 		kind: number(func(s *Settings) *int { return &s.RedirectPort }, 0, 65535),
+	},
+	{
+		name: "static", group: groupFiles, help: "serve the files of a folder below a path, without the application",
+		kind: several("/PREFIX=DIR", "", func(s *Settings) *[]files.Mount { return &s.Static }, parseMount),
+	},
+	{
+		name: "static-max-age", group: groupFiles, value: "0", unit: "seconds",
+		help: "time clients may use a static file without asking again; 0: they ask each time",
+		kind: age(func(s *Settings) *time.Duration { return &s.StaticMaxAge }),
+	},
+	{
+		name: "sendfile-root", group: groupFiles,
+		help: "send files of a folder that the application names by X-Accel-Redirect, below the prefix, or by X-Sendfile",
+		kind: several("/PREFIX=DIR", "", func(s *Settings) *[]files.Mount { return &s.SendfileRoots }, parseMount),
 	},
 	{
 		name: "keep-alive", group: groupTimers, value: "5", unit: "seconds",

@@ -1,0 +1,96 @@
+package wsgi
+
+// Answers whose body is a file that the application has only named.
+
+import (
+	"errors"
+	"io"
+
+	"gowsgi/wsgi/files"
+)
+
+// sendsFile answers with the file that the application's head names. It is false
+// if the head names none, or nobody looks for such names.
+//
+// What body the application gives beside it is dropped; it has come to its end,
+// close() included, and its worker is free, before the file's first byte leaves.
+func (r *run) sendsFile(h *head) bool {
+	if r.gateway.options.Sendfile == nil {
+		return false
+	}
+	file, rest, named, err := r.gateway.options.Sendfile.Take(h.fields)
+	h.fields = rest
+	if !named {
+		return false
+	}
+	if file != nil {
+		defer file.Close()
+	}
+	if failed := r.dropBody(); failed != nil {
+		r.failed(failed)
+		return true
+	}
+	if err != nil {
+		r.refuseFile(err)
+		return true
+	}
+	if err := file.WriteHead(r.exchange, r.request, h.code, h.reason, h.fields); err != nil {
+		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		_ = r.exchange.Refuse(500, internalError)
+		return true
+	}
+	r.letGo()
+	r.fileSent(file.Send(r.exchange))
+	return true
+}
+
+// droppedLimit is how much of a body is read and dropped before the application
+// is told to stop.
+const droppedLimit = 64 << 10
+
+// dropBody reads the application's body to its end, for nobody.
+func (r *run) dropBody() error {
+	for dropped := 0; ; {
+		p, err := r.call.Body()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.call.Consumed(len(p))
+		if dropped += len(p); dropped > droppedLimit {
+			r.call.Abort()
+			return nil
+		}
+	}
+}
+
+func (r *run) refuseFile(err error) {
+	status := 500
+	var name *files.NameError
+	if errors.As(err, &name) {
+		status = name.Status
+	}
+	r.gateway.options.Log.Error("a file that the application names is not sent", "request", requestLine(r.request), "id", r.id(), "status", status, "error", err)
+	_ = files.Page(r.exchange, status) // the client may have gone
+}
+
+// letGo gives the call up while the exchange goes on. The head must be written:
+// its bytes are the call's.
+func (r *run) letGo() {
+	r.carrier.stop(r.exchange, r.call)
+	r.end()
+	r.ended = true
+}
+
+// fileSent tells what went wrong, if something did.
+func (r *run) fileSent(err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, files.ErrShrunk):
+		r.gateway.options.Log.Error("a file could not be sent as a whole", "request", requestLine(r.request), "id", r.id(), "error", err)
+	default:
+		r.gateway.options.Log.Debug("the client went away", "request", requestLine(r.request), "id", r.id(), "error", err)
+	}
+}
