@@ -124,12 +124,13 @@ struct gw_slot {
     uint64_t body_consumed;
     uint64_t reply_written;
     int64_t reply_length; /* body length the gateway may declare, or -1 */
-    uint32_t head_length; /* packed status and headers, at the ring's start */
+    uint64_t hinted;      /* bytes at the start of the ring that are hints */
+    uint32_t head_length; /* packed status and headers, behind the hints */
     uint32_t outcome;     /* enum gw_outcome */
     uint32_t fault_length;
     uint32_t body_wanted; /* 1 once the application waits for more body */
     uint32_t answered;    /* 1: outcome and fault are valid before DONE */
-    uint8_t pad1[20];
+    uint8_t pad1[12];
 
     /* who sleeps, and the futex the front wakes this slot's threads with */
     uint32_t waits; /* GW_WAIT_*: set by the front, cleared by the worker */

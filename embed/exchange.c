@@ -182,7 +182,7 @@ send_single(struct call *call)
     if (check_block(block) < 0 || check_started(exchange) < 0)
         return -1;
     if (exchange->head_length + (size_t)PyBytes_GET_SIZE(block) >
-        gw_worker.segment->reply_bytes)
+        gw_worker.segment->reply_bytes - exchange->written)
         return 0;
     gw_reply_single(exchange, PyBytes_AS_STRING(block),
                     (size_t)PyBytes_GET_SIZE(block));

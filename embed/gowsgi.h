@@ -116,6 +116,7 @@ int gw_reply_write(struct gw_exchange *exchange, const char *data,
 void gw_reply_single(struct gw_exchange *exchange, const char *data,
                      size_t length);
 void gw_reply_bare(struct gw_exchange *exchange);
+PyObject *gw_early_hints(PyObject *headers);
 
 /* descriptors.c */
 void gw_descriptors_mark(void);

@@ -427,6 +427,7 @@ def enter(worker_id):
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
         "wsgi.file_wrapper": FileWrapper,
+        "wsgi.early_hints": _gowsgi.early_hints,
     }
     title = f"gowsgi: worker {worker_id} [{_settings['name']}]"
     return application, environ, describe, title

@@ -56,6 +56,7 @@ func layoutInC() map[string]uint64 {
 		"gw_slot.body_consumed":  at(unsafe.Offsetof(s.body_consumed)),
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.reply_written)),
 		"gw_slot.reply_length":   at(unsafe.Offsetof(s.reply_length)),
+		"gw_slot.hinted":         at(unsafe.Offsetof(s.hinted)),
 		"gw_slot.head_length":    at(unsafe.Offsetof(s.head_length)),
 		"gw_slot.outcome":        at(unsafe.Offsetof(s.outcome)),
 		"gw_slot.fault_length":   at(unsafe.Offsetof(s.fault_length)),

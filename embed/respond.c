@@ -8,7 +8,9 @@
  *     u32 n, n bytes                     status, "200 OK"
  *     { u16 n, n bytes, u32 m, m bytes } name and value of each header
  *
- * The reply ring begins with that head; body bytes follow it.
+ * The reply ring begins with that head; body bytes follow it. Before the head
+ * there may be early hints: for each a u32 with its size, and headers packed
+ * like those of the head.
  */
 #include "gowsgi.h"
 
@@ -63,8 +65,9 @@ publish(struct gw_exchange *exchange)
                      __ATOMIC_SEQ_CST);
 }
 
-/* Put the packed head at the start of the ring; `length` is the body length
- * the gateway may declare when the application did not, or -1. */
+/* Put the packed head into the ring, which head_reserve has left room for;
+ * `length` is the body length the gateway may declare when the application did
+ * not, or -1. */
 static void
 put_head(struct gw_exchange *exchange, int64_t length)
 {
@@ -206,7 +209,8 @@ head_reserve(struct gw_exchange *exchange, size_t more)
     size_t capacity = exchange->head_capacity;
     char *grown;
 
-    if (need > gw_worker.segment->reply_bytes) {
+    /* hints may be in the ring, and still have to be read */
+    if (need > gw_worker.segment->reply_bytes - exchange->written) {
         PyErr_Format(PyExc_ValueError,
                      "response headers are larger than %u bytes",
                      (unsigned int)gw_worker.segment->reply_bytes);
@@ -393,19 +397,10 @@ pack_header(struct gw_exchange *exchange, PyObject *header)
     return 0;
 }
 
-/* Check and pack status and headers. On failure nothing is set. */
+/* Check and pack a list of headers. */
 static int
-pack_head(struct gw_exchange *exchange, PyObject *status, PyObject *headers)
+pack_headers(struct gw_exchange *exchange, PyObject *headers)
 {
-    exchange->head_set = 0;
-    exchange->head_length = 0;
-    if (!PyList_Check(headers)) {
-        PyErr_Format(PyExc_TypeError, "headers must be a list, not %.200s",
-                     Py_TYPE(headers)->tp_name);
-        return -1;
-    }
-    if (pack_status(exchange, status) < 0)
-        return -1;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
         /* owned: checking calls repr on failure, which may run Python */
         PyObject *header = PyList_GET_ITEM(headers, i);
@@ -416,8 +411,95 @@ pack_head(struct gw_exchange *exchange, PyObject *status, PyObject *headers)
         if (packed < 0)
             return -1;
     }
+    return 0;
+}
+
+static int
+check_list(PyObject *headers)
+{
+    if (PyList_Check(headers))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "headers must be a list, not %.200s",
+                 Py_TYPE(headers)->tp_name);
+    return -1;
+}
+
+/* Check and pack status and headers. On failure nothing is set. */
+static int
+pack_head(struct gw_exchange *exchange, PyObject *status, PyObject *headers)
+{
+    exchange->head_set = 0;
+    exchange->head_length = 0;
+    if (check_list(headers) < 0 || pack_status(exchange, status) < 0 ||
+        pack_headers(exchange, headers) < 0)
+        return -1;
     exchange->head_set = 1;
     return 0;
+}
+
+/* --- early hints --------------------------------------------------------- */
+
+/* All hints of a request together, so that there is room for the head. */
+#define GW_HINTS_PART 4
+
+/* Put the packed headers into the ring as a hint. Returns 0, or -1. */
+static int
+publish_hint(struct gw_exchange *exchange)
+{
+    uint32_t n = (uint32_t)exchange->head_length;
+    uint32_t most = gw_worker.segment->reply_bytes / GW_HINTS_PART;
+
+    if (exchange->written + sizeof(n) + n > most) {
+        PyErr_Format(PyExc_ValueError,
+                     "the early hints of a request are larger than %u bytes",
+                     (unsigned int)most);
+        return -1;
+    }
+    append(exchange, (const char *)&n, sizeof(n));
+    append(exchange, exchange->head, n);
+    __atomic_store_n(&exchange->slot->hinted, exchange->written,
+                     __ATOMIC_SEQ_CST);
+    gw_slot_tell(exchange, GW_WAIT_REPLY);
+    return 0;
+}
+
+/*
+ * gw_early_hints: 103 Early Hints (RFC 8297) for the request of this thread.
+ *
+ * GIL      held
+ * headers  borrowed: a list as for start_response, checked the same; an empty
+ *          one sends nothing
+ * returns  None (new); NULL with RuntimeError outside a request, or when its
+ *          response has begun; with TypeError or ValueError for bad headers
+ */
+PyObject *
+gw_early_hints(PyObject *headers)
+{
+    struct gw_exchange *exchange = gw_current;
+    int done;
+
+    if (exchange == NULL || gw_worker.forked) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "early_hints is called outside a request: this "
+                        "thread runs none");
+        return NULL;
+    }
+    if (exchange->head_set || exchange->slot->answered) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "early_hints is called after start_response");
+        return NULL;
+    }
+    if (check_list(headers) < 0)
+        return NULL;
+    exchange->head_length = 0;
+    done =
+        PyList_GET_SIZE(headers) == 0 ||
+        (pack_headers(exchange, headers) == 0 && publish_hint(exchange) == 0);
+    if (!exchange->head_set) /* by a __repr__ that an error message called */
+        exchange->head_length = 0;
+    if (!done)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 /* --- start_response ------------------------------------------------------ */

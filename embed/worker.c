@@ -95,6 +95,13 @@ module_request_id(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return gw_environ_request_id(gw_current);
 }
 
+/* _gowsgi.early_hints(headers): see gw_early_hints. */
+static PyObject *
+module_early_hints(PyObject *Py_UNUSED(module), PyObject *headers)
+{
+    return gw_early_hints(headers);
+}
+
 /* _gowsgi.worker_id(): the number of this worker; None in a process that is
  * none. */
 static PyObject *
@@ -123,6 +130,9 @@ static PyMethodDef module_methods[] = {
      "forked(): note that this process was forked; whether by the application"},
     {"after", module_after, METH_VARARGS,
      "after(function, args, kwargs): call it after this thread's response"},
+    {"early_hints", module_early_hints, METH_O,
+     "early_hints(headers): send 103 Early Hints before the response, which\n"
+     "start_response must not have begun; headers is a list like its own"},
     {"request_id", module_request_id, METH_NOARGS,
      "request_id() -> str, or None outside a request"},
     {"worker_id", module_worker_id, METH_NOARGS,

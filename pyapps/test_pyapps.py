@@ -400,6 +400,12 @@ class TestHandover(unittest.TestCase):
             self.assertIn(("x-name", "/a"), answer.headers)
             self.assertEqual(mark.read_text(), "closed\n")
 
+    def test_hints_are_given_where_they_are_taken(self):
+        import handover
+
+        answer = exchange(handover.application, target="/hints")
+        self.assertEqual((answer.status, answer.body), (200, b"hinted\n"))
+
 
 class TestAfterwards(unittest.TestCase):
     """Without gowsgi: what docs/python-module.md has for that."""

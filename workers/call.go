@@ -21,6 +21,7 @@ type Call struct {
 	lookout    *lookout
 
 	request channel.Request
+	hints   func([]environ.Header) // nil: early hints are of no use
 	ticket  uint32
 	spin    bool // Begin found an idle thread: look for the answer for a moment
 
@@ -77,7 +78,7 @@ func (c *Call) reset() {
 	c.settled, c.held, c.after, c.spin = false, false, false, false
 	c.outcome, c.fault, c.told = channel.Complete, "", 0
 	c.buffer, c.rest = c.buffer[:0], nil
-	c.request = channel.Request{}
+	c.request, c.hints = channel.Request{}, nil
 }
 
 // Begin implements wsgi.Call.
@@ -86,6 +87,7 @@ func (c *Call) Begin(r wsgi.Request) error {
 		c.settled = true
 		return wsgi.ErrTooLarge
 	}
+	c.hints = r.EarlyHints
 	c.request = channel.Request{Environ: r.Environ, Body: r.Body, BodyMore: r.BodyMore, BodyLength: r.BodyLength}
 	if err := c.dispatcher.begin(c); err != nil {
 		c.settled = true
@@ -182,6 +184,12 @@ func hasHead(s *channel.Slot) bool {
 	return head != nil || err != nil
 }
 
+// hasNews: a head, or a hint before it.
+func hasNews(s *channel.Slot) bool {
+	_, size, err := s.Hint()
+	return size > 0 || err != nil || hasHead(s)
+}
+
 func hasBody(s *channel.Slot) bool {
 	p, err := s.Published()
 	return len(p) > 0 || err != nil
@@ -221,11 +229,42 @@ func (c *Call) settle() error {
 	return err
 }
 
+// awaitHead waits for the head, or for the end without one, and passes on the
+// hints that come before. The error is that of a call that gets neither.
+func (c *Call) awaitHead() (done bool, err error) {
+	for {
+		done = c.await(hasNews)
+		if fate := c.fate(); fate != nil && !done && !c.published(hasNews) {
+			return false, fate
+		}
+		slot := c.seat.Load().slot
+		hint, size, err := slot.Hint()
+		if err == nil && size > 0 {
+			err = c.passHint(hint)
+			slot.Consumed(size)
+		}
+		if err != nil {
+			return done, c.damaged(err)
+		}
+		if size == 0 {
+			return done, nil
+		}
+	}
+}
+
+func (c *Call) passHint(hint channel.HeadReader) error {
+	fields, err := unpackFields(hint, nil)
+	if err == nil && c.hints != nil {
+		c.hints(fields)
+	}
+	return err
+}
+
 // Head implements wsgi.Call.
 func (c *Call) Head(fields []environ.Header) ([]byte, []environ.Header, int64, error) {
-	done := c.await(hasHead)
-	if fate := c.fate(); fate != nil && !done && !c.published(hasHead) {
-		return nil, fields, -1, fate
+	done, err := c.awaitHead()
+	if err != nil {
+		return nil, fields, -1, err
 	}
 	slot := c.seat.Load().slot
 	head, length, err := slot.Head()
@@ -266,16 +305,20 @@ func (c *Call) published(has func(*channel.Slot) bool) bool {
 
 func unpackHead(head []byte, fields []environ.Header) ([]byte, []environ.Header, error) {
 	status, rest, err := channel.ReadHead(head)
-	for err == nil {
-		var h environ.Header
-		var ok bool
-		h.Name, h.Value, ok, err = rest.Next()
-		if !ok {
-			break
-		}
-		fields = append(fields, h)
+	if err == nil {
+		fields, err = unpackFields(rest, fields)
 	}
 	return status, fields, err
+}
+
+func unpackFields(rest channel.HeadReader, fields []environ.Header) ([]environ.Header, error) {
+	for {
+		name, value, ok, err := rest.Next()
+		if !ok || err != nil {
+			return fields, err
+		}
+		fields = append(fields, environ.Header{Name: name, Value: value})
+	}
 }
 
 // failure is the error of an exchange that ended without a complete answer.

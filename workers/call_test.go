@@ -10,6 +10,7 @@ import (
 
 	"gowsgi/embed/channel"
 	"gowsgi/embed/channel/channeltest"
+	"gowsgi/environ"
 	"gowsgi/wsgi"
 )
 
@@ -90,6 +91,61 @@ func TestCall_PassesBlocksOnBeforeTheNext(t *testing.T) {
 	a.finish(func(x *channeltest.Exchange) { x.Finish(channeltest.Complete, "") })
 	if _, err := c.Body(); !errors.Is(err, io.EOF) {
 		t.Errorf("Body() = %v, want io.EOF", err)
+	}
+	s.end(c, "")
+}
+
+// Hints come before the head, whenever the front looks; without one, too.
+func TestCall_PassesHintsOn(t *testing.T) {
+	hint := func(value string) func(*channeltest.Exchange) {
+		return func(x *channeltest.Exchange) { x.Hint([2]string{"Link", value}) }
+	}
+	for name, end := range map[string]func(*channeltest.Exchange){
+		"answered": func(x *channeltest.Exchange) { x.Single(head200, []byte("body")) },
+		"failed":   func(x *channeltest.Exchange) { x.Finish(channeltest.Raised, "it raised") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, small, 1)
+			hints := make(chan string, 9)
+			c, a := s.start(wsgi.Request{EarlyHints: func(fields []environ.Header) { hints <- string(fields[0].Value) }})
+			failed := make(chan error, 1)
+			go func() {
+				_, _, _, err := c.Head(nil)
+				failed <- err
+			}()
+			a.let(hint("one")) // the client sees it while the application works on
+			if got := await(t, hints, "a hint"); got != "one" {
+				t.Errorf("hint = %q, want one", got)
+			}
+			a.let(hint("two"))
+			a.let(hint("three"))
+			a.finish(end)
+			err := await(t, failed, "the head")
+			if got := await(t, hints, "a hint") + await(t, hints, "a hint"); got != "twothree" {
+				t.Errorf("hints = %q, want two and three", got)
+			}
+			var application *wsgi.ApplicationError
+			if errors.As(err, &application) != (name == "failed") {
+				t.Errorf("Head() = %v", err)
+			}
+			if err == nil {
+				if body, err := readBody(c); body != "body" || err != nil {
+					t.Errorf("body = %q, %v, want body", body, err)
+				}
+			}
+			s.end(c, "")
+		})
+	}
+}
+
+// A backend without anybody to tell drops them.
+func TestCall_DropsHintsNobodyWants(t *testing.T) {
+	s := newStage(t, small, 1)
+	c, a := s.start(wsgi.Request{})
+	a.let(func(x *channeltest.Exchange) { x.Hint([2]string{"Link", "x"}) })
+	a.finish(func(x *channeltest.Exchange) { x.Single(head200, []byte("body")) })
+	if answer, err := readAnswer(c); !strings.Contains(answer, "body") || err != nil {
+		t.Errorf("answer = %q, %v, want the body", answer, err)
 	}
 	s.end(c, "")
 }
@@ -524,6 +580,7 @@ func TestCall_DamageIsAnError(t *testing.T) {
 		"head beyond the ring": {ReplyWritten: 10_000, HeadLength: 9_000},
 		"head cut short":       {ReplyWritten: 3, HeadLength: 3},
 		"more than the ring":   {ReplyWritten: 1 << 40, HeadLength: 8},
+		"hint beyond the ring": {Hinted: 10_000},
 	} {
 		for _, state := range []uint64{channeltest.Answering, channeltest.Done} {
 			t.Run(name, func(t *testing.T) {

@@ -21,6 +21,9 @@ type Request struct {
 	Body       []byte // the part of the body that is here; lent likewise
 	BodyMore   bool   // the rest follows through Room and Filled
 	BodyLength int64  // the body's whole length, -1 when not known
+	// EarlyHints, if not nil, is called by Head for each informational head that
+	// the application gives before its answer. The fields are lent for the call.
+	EarlyHints func(fields []environ.Header)
 }
 
 // Call is one run of the application at a time.

@@ -149,6 +149,7 @@ type fakeCall struct {
 	beginErr error
 	againErr error // of the second Begin and later ones
 
+	hints   [][]environ.Header // before the head
 	status  string
 	headers []environ.Header
 	known   int64 // what the gateway may declare
@@ -209,6 +210,9 @@ func (c *fakeCall) Head(fields []environ.Header) ([]byte, []environ.Header, int6
 	}
 	if c.headErr != nil {
 		return nil, fields, -1, c.headErr
+	}
+	for _, h := range c.hints {
+		c.request.EarlyHints(h)
 	}
 	return []byte(c.status), append(fields, c.headers...), c.known, nil
 }

@@ -79,7 +79,11 @@ type Gateway struct {
 func New(o Options) *Gateway {
 	g := &Gateway{options: o}
 	g.ids.start()
-	g.runs.New = func() any { return &run{gateway: g, call: o.Backend.NewCall()} }
+	g.runs.New = func() any {
+		r := &run{gateway: g, call: o.Backend.NewCall()}
+		r.sendHints = r.sendEarlyHints // made once, so that a request allocates nothing
+		return r
+	}
 	return g
 }
 
@@ -154,6 +158,9 @@ type run struct {
 	ownID    [requestIDLength]byte // room for the id of a request without one
 	complete bool                  // the client has the whole answer, whatever the application still does
 	ended    bool                  // the call was given up before the exchange ended
+
+	sendHints func([]environ.Header)
+	gone      error // the client did not take a hint
 }
 
 // keepBody is the largest body buffer a run keeps for its next exchange.
@@ -170,14 +177,14 @@ func (r *run) release() {
 
 func (r *run) serve(x Exchange, request *environ.Request) {
 	r.exchange, r.request, r.complete = x, request, false
-	r.ended = false
+	r.ended, r.gone = false, nil
 	body, more, err := r.gather()
 	if err != nil {
 		r.refuseBody(err)
 		return
 	}
 	r.environ = environ.Append(r.environ[:0], request)
-	r.asked = Request{Environ: r.environ, Body: body, BodyMore: more, BodyLength: request.ContentLength}
+	r.asked = Request{Environ: r.environ, Body: body, BodyMore: more, BodyLength: request.ContentLength, EarlyHints: r.sendHints}
 	if err = r.call.Begin(r.asked); err != nil {
 		r.refuseBegin(err)
 	} else {
@@ -245,6 +252,10 @@ func (r *run) answer() {
 		r.failed(err)
 		return
 	}
+	if r.gone != nil {
+		r.clientGone(r.gone)
+		return
+	}
 	head, err := readHead(status, fields, known)
 	if err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
@@ -261,6 +272,15 @@ func (r *run) answer() {
 	}
 	r.passBody(head.length)
 }
+
+// sendEarlyHints sends what the application gives before its answer, RFC 8297.
+func (r *run) sendEarlyHints(fields []environ.Header) {
+	if r.gone == nil {
+		r.gone = r.exchange.WriteHead(103, earlyHints, fields, -1)
+	}
+}
+
+var earlyHints = []byte("Early Hints")
 
 // mayRetry says that a request whose head failed to come with err may be run a
 // second time, and logs that it is.

@@ -76,6 +76,28 @@ func TestGateway_FinishesWhenTheLengthIsReached(t *testing.T) {
 	}
 }
 
+func TestGateway_SendsEarlyHints(t *testing.T) {
+	s := newScene(t)
+	s.call.hints = [][]environ.Header{{field("Link", "</a.css>")}, {field("Link", "</b.js>")}}
+	s.call.status, s.call.known = "204 No Content", 0
+	s.play()
+	s.saw("head 103 Early Hints", "head 103 Early Hints", "head 204 No Content", "finish")
+	if !slices.Equal(s.exchange.fields, []string{"Link: </a.css>", "Link: </b.js>", "X-App: 1"}) {
+		t.Errorf("fields = %q, want those of both hints and of the answer", s.exchange.fields)
+	}
+	s.logged()
+}
+
+func TestGateway_StopsWhenNobodyTakesTheHints(t *testing.T) {
+	s := newScene(t)
+	s.call.hints = [][]environ.Header{{field("Link", "</a.css>")}, {field("Link", "</b.js>")}}
+	s.exchange.headErr = errors.New("the client went away")
+	s.play()
+	s.saw("abort")
+	s.told("begin", "head", "abort", "end")
+	s.logged("the client went away")
+}
+
 func TestGateway_AnswersWithoutABody(t *testing.T) {
 	s := newScene(t)
 	s.call.status, s.call.known = "204 No Content", 0

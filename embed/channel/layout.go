@@ -124,12 +124,13 @@ type slotHeader struct {
 	bodyConsumed uint64
 	replyWritten uint64
 	replyLength  int64
+	hinted       uint64
 	headLength   uint32
 	outcome      uint32
 	faultLength  uint32
 	bodyWanted   uint32
 	answered     uint32
-	_            [20]byte
+	_            [12]byte
 
 	waits        uint32
 	nudge        uint32

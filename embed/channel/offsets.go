@@ -51,6 +51,7 @@ func Layout() map[string]uint64 {
 		"gw_slot.body_consumed":  at(unsafe.Offsetof(s.bodyConsumed)),
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.replyWritten)),
 		"gw_slot.reply_length":   at(unsafe.Offsetof(s.replyLength)),
+		"gw_slot.hinted":         at(unsafe.Offsetof(s.hinted)),
 		"gw_slot.head_length":    at(unsafe.Offsetof(s.headLength)),
 		"gw_slot.outcome":        at(unsafe.Offsetof(s.outcome)),
 		"gw_slot.fault_length":   at(unsafe.Offsetof(s.faultLength)),

@@ -7,7 +7,7 @@ import "sync/atomic"
 // Progress returns a number that changes whenever the application takes a
 // piece of the request body or gives a piece of its answer.
 func (s *Slot) Progress() uint64 {
-	return atomic.LoadUint64(&s.header.bodyConsumed) + atomic.LoadUint64(&s.header.replyWritten)
+	return atomic.LoadUint64(&s.header.bodyConsumed) + s.published()
 }
 
 // WaitsForClient reports whether the application sleeps until the client has
@@ -26,6 +26,6 @@ func (s *Slot) WaitsForClient() bool {
 	if unread == 0 && atomic.LoadUint32(&s.header.bodyState) == bodyMore {
 		return true
 	}
-	unsent := atomic.LoadUint64(&s.header.replyWritten) - atomic.LoadUint64(&s.header.replyConsumed)
+	unsent := s.published() - atomic.LoadUint64(&s.header.replyConsumed)
 	return unsent > uint64(len(s.reply)/2) // below that Consumed wakes it
 }

@@ -52,7 +52,7 @@ func (s *Slot) Offer(r Request, ticket uint32, waits Waits) {
 	h.bodyLength = r.BodyLength
 	h.bodyConsumed, h.replyWritten, h.replyConsumed = 0, 0, 0
 	h.headLength, h.faultLength, h.bodyWanted, h.outcome = 0, 0, 0, 0
-	h.sent, h.answered = 0, 0
+	h.sent, h.answered, h.hinted = 0, 0, 0
 	h.replyLength = -1
 	h.threadSleeps = 0
 	copy(s.body, r.Body)
@@ -183,22 +183,24 @@ func (s *Slot) BodyWanted() bool {
 // Head returns the packed status and headers, nil while there is none, and
 // the body length that may be declared for the application, or -1.
 //
-// The bytes are the worker's: valid, but not constant, until Release.
+// Hints come before it: they must have been consumed. The bytes are the worker's:
+// valid, but not constant, until Release.
 func (s *Slot) Head() (head []byte, length int64, err error) {
-	if atomic.LoadUint64(&s.header.replyWritten) == 0 {
+	written := atomic.LoadUint64(&s.header.replyWritten)
+	if written == 0 {
 		return nil, -1, nil
 	}
-	n := uint64(s.header.headLength)
-	if n == 0 || n > uint64(len(s.reply)) || n > atomic.LoadUint64(&s.header.replyWritten) {
+	n, ready := uint64(s.header.headLength), written-s.header.replyConsumed
+	if n == 0 || n > ready || ready > uint64(len(s.reply)) {
 		return nil, -1, ErrDamaged
 	}
-	return s.reply[:n:n], s.header.replyLength, nil
+	return s.look(n), s.header.replyLength, nil
 }
 
 // Published returns body bytes that are published and not yet consumed, as
 // far as they lie in one piece; empty when there are none now.
 func (s *Slot) Published() ([]byte, error) {
-	written := atomic.LoadUint64(&s.header.replyWritten)
+	written := s.published()
 	consumed := s.header.replyConsumed
 	size := uint64(len(s.reply))
 	ready := written - consumed
@@ -210,13 +212,13 @@ func (s *Slot) Published() ([]byte, error) {
 	return s.reply[at:end:end], nil
 }
 
-// Consumed gives n published bytes, or the head, back to the ring. A worker
+// Consumed gives n published bytes, a hint or the head, back to the ring. A worker
 // that waits for room is woken once half of the ring is free: waking it for
 // every piece would cost a switch per piece.
 func (s *Slot) Consumed(n int) {
 	consumed := s.header.replyConsumed + uint64(n)
 	atomic.StoreUint64(&s.header.replyConsumed, consumed)
-	used := atomic.LoadUint64(&s.header.replyWritten) - consumed
+	used := s.published() - consumed
 	if used <= uint64(len(s.reply)/2) {
 		s.nudge()
 	}

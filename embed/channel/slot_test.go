@@ -139,13 +139,16 @@ func TestSlot_OfferForgetsTheExchangeBefore(t *testing.T) {
 	s, w := newPair(t, small)
 	slot := s.Slot(0)
 	w.Spoil(0, channeltest.Damage{
-		BodyConsumed: 9, ReplyWritten: 9, ReplyLength: 9, HeadLength: 9,
+		BodyConsumed: 9, ReplyWritten: 9, ReplyLength: 9, HeadLength: 9, Hinted: 20,
 		Outcome: channeltest.Raised, FaultLength: 9, BodyWanted: 1, Waits: 3,
 	}, 0)
 	slot.header.replyConsumed = 9
 	slot.Offer(Request{Environ: []byte("environ"), Body: []byte("body"), BodyMore: true, BodyLength: -1}, 1, 0)
 	if head, length, err := slot.Head(); head != nil || length != -1 || err != nil {
 		t.Errorf("Head() = %q, %d, %v, want nothing yet", head, length, err)
+	}
+	if _, size, err := slot.Hint(); size != 0 || err != nil {
+		t.Errorf("Hint() = %d, %v, want nothing yet", size, err)
 	}
 	if p, err := slot.Published(); len(p) != 0 || err != nil {
 		t.Errorf("Published() = %q, %v, want nothing yet", p, err)
@@ -372,7 +375,7 @@ func TestSlot_DamageIsAnErrorNeverAPanic(t *testing.T) {
 		random64 := func() uint64 { return nonsense(random) }
 		w.Spoil(0, channeltest.Damage{
 			BodyConsumed: random64(), ReplyWritten: random64(), ReplyLength: int64(random64()),
-			HeadLength: uint32(random64()), Outcome: uint32(random64()), FaultLength: uint32(random64()),
+			Hinted: random64(), HeadLength: uint32(random64()), Outcome: uint32(random64()), FaultLength: uint32(random64()),
 			BodyWanted: uint32(random64()), Waits: uint32(random64()), State: random64(),
 		}, random64())
 		s.takeBells(func(slot int) {
@@ -453,6 +456,10 @@ func readDamaged(t *testing.T, slot *Slot) bool {
 	}
 	room, err := slot.Room()
 	check("Room()", len(room), len(slot.body), err)
+	hint, size, err := slot.Hint()
+	check("Hint()", size, len(slot.reply), err)
+	check("Hint()", len(hint.rest), len(slot.reply), err)
+	slot.Consumed(size)
 	head, _, err := slot.Head()
 	check("Head()", len(head), len(slot.reply), err)
 	slot.Consumed(len(head))

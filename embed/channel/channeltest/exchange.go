@@ -135,6 +135,16 @@ func PackHead(status string, fields ...[2]string) []byte {
 	return b
 }
 
+// Hint publishes an early hint: gw_early_hints.
+func (x *Exchange) Hint(fields ...[2]string) {
+	packed := PackHead("", fields...)[4:]
+	x.append(binary.NativeEndian.AppendUint32(nil, uint32(len(packed))))
+	x.append(packed)
+	x.worker.step()
+	atomic.StoreUint64(&x.slot.hinted, x.written)
+	x.tell(waitReply)
+}
+
 // Begin publishes the head with the first block, like the first block of an
 // iterable; length is what the gateway may declare, or -1. Head and block must
 // fit into the ring.
@@ -241,6 +251,7 @@ func (x *Exchange) Finish(outcome uint32, fault string) {
 type Damage struct {
 	BodyConsumed, ReplyWritten uint64
 	ReplyLength                int64
+	Hinted                     uint64
 	HeadLength, Outcome        uint32
 	FaultLength, BodyWanted    uint32
 	Answered                   uint32
@@ -253,6 +264,7 @@ func (w *Worker) Spoil(i int, d Damage, bells uint64) {
 	s := w.slot(i)
 	atomic.StoreUint64(&s.bodyConsumed, d.BodyConsumed)
 	atomic.StoreUint64(&s.replyWritten, d.ReplyWritten)
+	atomic.StoreUint64(&s.hinted, d.Hinted)
 	s.replyLength = d.ReplyLength
 	s.headLength, s.outcome, s.faultLength = d.HeadLength, d.Outcome, d.FaultLength
 	atomic.StoreUint32(&s.bodyWanted, d.BodyWanted)

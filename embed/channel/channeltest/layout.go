@@ -66,10 +66,11 @@ type slotHeader struct {
 
 	bodyConsumed, replyWritten uint64
 	replyLength                int64
+	hinted                     uint64
 	headLength, outcome        uint32
 	faultLength, bodyWanted    uint32
 	answered                   uint32
-	_                          [20]byte
+	_                          [12]byte
 
 	waits, nudge, threadSleeps uint32
 	_                          [52]byte
