@@ -109,6 +109,20 @@ struct gw_segment {
     uint64_t state[GW_MAX_SLOTS];
 };
 
+/*
+ * A message on the socket of one worker, which descriptors travel by. Each
+ * GW_ASK_BODY is answered by one GW_BODY_FILE with the same slot and ticket:
+ * with the descriptor of the request's body, which is the worker's to close,
+ * or without one when that request is over.
+ */
+struct gw_passing {
+    uint32_t kind; /* enum gw_passing_kind */
+    uint32_t slot;
+    uint32_t ticket;
+};
+
+enum gw_passing_kind { GW_ASK_BODY = 1, GW_BODY_FILE = 2 };
+
 struct gw_slot {
     /* written by the front */
     uint32_t environ_length;
@@ -118,7 +132,8 @@ struct gw_slot {
     int64_t body_length; /* declared length, -1 when not known */
     uint32_t alone;      /* 1: the front has no other request just now */
     uint32_t sent;       /* 1: the client has the whole answer, or is gone */
-    uint8_t pad0[24];
+    uint32_t body_file;  /* 1: the body is a file, see struct gw_passing */
+    uint8_t pad0[20];
 
     /* written by the worker */
     uint64_t body_consumed;

@@ -7,8 +7,9 @@
 
 #include <stdint.h>
 
-/* Descriptors that come with GW_FORK: segment, bell, standard error. */
-#define GW_ORDER_FDS 3
+/* Descriptors that come with GW_FORK: segment, bell, standard error, and the
+ * socket for struct gw_passing. */
+#define GW_ORDER_FDS 4
 
 enum gw_order_kind { GW_FORK = 1, GW_SIGNAL = 2 };
 

@@ -19,6 +19,9 @@
 #define GW_SPIN_NS 150000
 #define GW_GLANCE_PART 15 /* of that, while there are many clients */
 
+/* What short reads of a body file are read ahead with. */
+#define GW_BODY_WINDOW (64 * 1024)
+
 /* Exit codes of zygote and worker that the front turns into words. */
 #define GW_EXIT_IMPORT 3      /* the application could not be imported */
 #define GW_EXIT_APPLICATION 4 /* not found in its module, or not callable */
@@ -37,6 +40,7 @@ struct gw_key {
 struct gw_worker {
     struct gw_segment *segment; /* mapped, never unmapped: process lifetime */
     int bell;                   /* eventfd towards the front */
+    int passing;                /* socket that descriptors come by */
     uint32_t id;
     int forked;            /* 1 in a process forked by the application */
     int born;              /* 1 while a fork of the zygote becomes a worker */
@@ -71,6 +75,16 @@ struct gw_exchange {
     PyObject *after;  /* owned list of (function, args, kwargs), or NULL */
 };
 
+/* A request body in a file; used by one thread at a time. */
+struct gw_body_file {
+    int fd; /* ours */
+    int64_t length;
+    int64_t position; /* of the next read, 0 to length */
+    int64_t from;     /* where in the file the window lies */
+    size_t held;      /* bytes in the window */
+    char window[GW_BODY_WINDOW];
+};
+
 /* What this thread serves; NULL outside a request. */
 extern _Thread_local struct gw_exchange *gw_current;
 
@@ -95,6 +109,17 @@ void gw_slot_sleep(struct gw_slot *slot, uint32_t nudge);
 void gw_slot_wake(struct gw_exchange *exchange);
 void gw_slot_nudge(struct gw_exchange *exchange);
 void gw_bell_ring(uint32_t index);
+
+/* passing.c: no function needs the GIL and none touches Python */
+int gw_body_file_ask(uint32_t slot, uint32_t ticket);
+
+/* bodyfile.c: no function needs the GIL */
+struct gw_body_file *gw_body_file_new(int fd, int64_t length);
+void gw_body_file_free(struct gw_body_file *file);
+size_t gw_body_file_held(const struct gw_body_file *file, int64_t at);
+int gw_body_file_fetch(struct gw_body_file *file, char *to, size_t size,
+                       int64_t at);
+int gw_body_file_fill(struct gw_body_file *file, int64_t at);
 
 /* environ.c */
 int gw_environ_keys(PyObject *names);
@@ -133,8 +158,7 @@ PyObject *gw_exchange_loop(uint32_t owner);
 void gw_host_set(PyObject *host);
 int PySignal_SetWakeupFd(int fd);
 int gw_module_register(void);
-_Noreturn void gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell,
-                              int err);
+_Noreturn void gw_worker_main(uint32_t id, pid_t zygote, const int *fds);
 
 /* signals.c */
 void gw_signals_host(void);

@@ -52,6 +52,7 @@ func layoutInC() map[string]uint64 {
 		"gw_slot.body_length":    at(unsafe.Offsetof(s.body_length)),
 		"gw_slot.alone":          at(unsafe.Offsetof(s.alone)),
 		"gw_slot.sent":           at(unsafe.Offsetof(s.sent)),
+		"gw_slot.body_file":      at(unsafe.Offsetof(s.body_file)),
 		"gw_slot.answered":       at(unsafe.Offsetof(s.answered)),
 		"gw_slot.body_consumed":  at(unsafe.Offsetof(s.body_consumed)),
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.reply_written)),
@@ -71,6 +72,8 @@ func layoutInC() map[string]uint64 {
 		"GW_STACKS_SIGNAL": C.GW_STACKS_SIGNAL,
 		"GW_WHY_ASKED":     C.GW_WHY_ASKED, "GW_WHY_REQUEST": C.GW_WHY_REQUEST,
 		"GW_WHY_START": C.GW_WHY_START, "GW_WHY_LEAVE": C.GW_WHY_LEAVE, "GW_WHY_AFTER": C.GW_WHY_AFTER,
-		"gw_order": C.sizeof_struct_gw_order, "gw_report": C.sizeof_struct_gw_report,
+		"GW_ASK_BODY": C.GW_ASK_BODY, "GW_BODY_FILE": C.GW_BODY_FILE,
+		"gw_passing": C.sizeof_struct_gw_passing,
+		"gw_order":   C.sizeof_struct_gw_order, "gw_report": C.sizeof_struct_gw_report,
 	}
 }

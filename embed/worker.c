@@ -274,20 +274,21 @@ tell_status(uint32_t status)
  * child, with all signals blocked and the GIL held.
  *
  * zygote   pid of the process that forked us
- * segment, bell, err  descriptors, ours to keep: shared memory, eventfd, and
- *          the pipe that becomes standard error
+ * fds      descriptors, ours to keep: shared memory, eventfd, the pipe that
+ *          becomes standard error, and the socket of passing.c
  * returns  never. It leaves with 0 when told to, GW_EXIT_* when the
  *          application cannot be served.
  */
 _Noreturn void
-gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
+gw_worker_main(uint32_t id, pid_t zygote, const int *fds)
 {
+    int segment = fds[0];
     char why[200], who[32];
     PyObject *number, *entered;
 
     tie_to_zygote(zygote);
     yield_to_others();
-    take_stderr(err);
+    take_stderr(fds[2]);
     gw_worker.id = id; /* first: fork hooks of the application may ask */
     snprintf(who, sizeof(who), "worker %u", id);
     gw_stacks_name(who);
@@ -301,7 +302,8 @@ gw_worker_main(uint32_t id, pid_t zygote, int segment, int bell, int err)
         leave(GW_EXIT_CHANNEL);
     }
     close(segment);
-    gw_worker.bell = bell;
+    gw_worker.bell = fds[1];
+    gw_worker.passing = fds[3];
     gw_worker.spin = gw_spin_limit(GW_SPIN_NS);
 
     number = PyLong_FromUnsignedLong(id);

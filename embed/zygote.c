@@ -113,7 +113,7 @@ fork_worker(int control, const struct gw_order *order, const int *fds)
     error = errno;
     if (pid == 0) {
         forget_siblings();
-        gw_worker_main(order->worker, zygote, fds[0], fds[1], fds[2]);
+        gw_worker_main(order->worker, zygote, fds);
     }
     PyOS_AfterFork_Parent();
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -172,10 +172,10 @@ func TestHTTP_StreamsLargeBodies(t *testing.T) {
 	}
 }
 
-// A body is passed on while it arrives: it need not be here for the application
+// Without buffering a body is passed on while it arrives: it need not be here for the application
 // to begin, and what the application sends need not wait for its end.
 func TestHTTP_StreamsWhileTheBodyArrives(t *testing.T) {
-	s := Shared(t, "misbehave.reading")
+	s := Shared(t, "misbehave.reading", "--request-buffering=off")
 	mark := newMarkFile(t)
 	c := s.Dial()
 	const size = 600_000 // more than is gathered before the call
@@ -191,7 +191,7 @@ func TestHTTP_StreamsWhileTheBodyArrives(t *testing.T) {
 // A client that goes away in the middle of its body: an application that has
 // begun gets an exception, no quiet end.
 func TestHTTP_BodyBrokenOffIsAnError(t *testing.T) {
-	s := Shared(t, "misbehave.reading")
+	s := Shared(t, "misbehave.reading", "--request-buffering=off")
 	for _, framing := range []string{"Content-Length: 600000", "Transfer-Encoding: chunked"} {
 		mark := newMarkFile(t)
 		c := s.Dial()
@@ -283,7 +283,7 @@ func TestHTTP_StatusesWithoutBody(t *testing.T) {
 // PEP 3333 §HTTP 1.1 Expect/Continue, third way: 100 Continue is sent when the
 // application first reads.
 func TestHTTP_Sends100ContinueWhenTheBodyIsRead(t *testing.T) {
-	s := Shared(t, "upload")
+	s := Shared(t, "upload", "--request-buffering=off")
 	for _, how := range []string{"read", "read-n", "readline", "iter"} {
 		c := s.Dial()
 		c.Send(head("POST /?how="+how, "Host: tests", "Content-Length: 5", "Expect: 100-continue"))
@@ -303,7 +303,7 @@ func TestHTTP_Sends100ContinueWhenTheBodyIsRead(t *testing.T) {
 // …and not at all when it answers without reading. The client may send the body
 // or not then, so the connection ends (RFC 9110 §10.1.1).
 func TestHTTP_NoContinueWithoutReading(t *testing.T) {
-	s := Shared(t, "misbehave.reading")
+	s := Shared(t, "misbehave.reading", "--request-buffering=off")
 	c := s.Dial()
 	c.Send(head("POST /ignored", "Host: tests", "Content-Length: 5", "Expect: 100-continue"))
 	if r := c.Read("POST"); r.Line() != "200 OK" || r.Value("Connection") != "close" {

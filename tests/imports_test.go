@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 		"gowsgi/wsgi/http2", "gowsgi/wsgi/secure",
 	},
 	"gowsgi/workers":    {"golang.org/x/sys/unix", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/wsgi"},
-	"gowsgi/wsgi":       {"gowsgi/environ", "gowsgi/wsgi/files"},
+	"gowsgi/wsgi":       {"golang.org/x/sys/unix", "gowsgi/environ", "gowsgi/wsgi/files"},
 	"gowsgi/wsgi/files": {"gowsgi/environ"},
 	"gowsgi/wsgi/http1": {"gowsgi/environ"},
 	"gowsgi/wsgi/http2": {

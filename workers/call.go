@@ -78,17 +78,28 @@ func (c *Call) reset() {
 	c.settled, c.held, c.after, c.spin = false, false, false, false
 	c.outcome, c.fault, c.told = channel.Complete, "", 0
 	c.buffer, c.rest = c.buffer[:0], nil
+	c.closeFile()
 	c.request, c.hints = channel.Request{}, nil
+}
+
+// closeFile: nothing of the worker's can ask for the body file any more, the call
+// has no seat.
+func (c *Call) closeFile() {
+	if c.request.File != nil {
+		_ = c.request.File.Close() // it has no name and nobody will read it again
+		c.request.File = nil
+	}
 }
 
 // Begin implements wsgi.Call.
 func (c *Call) Begin(r wsgi.Request) error {
 	if len(r.Environ) > c.limits.Environ || len(r.Body) > c.limits.Body {
+		c.request.File = r.File // for End to close
 		c.settled = true
 		return wsgi.ErrTooLarge
 	}
 	c.hints = r.EarlyHints
-	c.request = channel.Request{Environ: r.Environ, Body: r.Body, BodyMore: r.BodyMore, BodyLength: r.BodyLength}
+	c.request = channel.Request{Environ: r.Environ, Body: r.Body, BodyMore: r.BodyMore, File: r.File, BodyLength: r.BodyLength}
 	if err := c.dispatcher.begin(c); err != nil {
 		c.settled = true
 		return err
@@ -362,6 +373,9 @@ func (c *Call) Body() ([]byte, error) {
 		return nil, c.failure()
 	}
 }
+
+// Settled implements wsgi.Call.
+func (c *Call) Settled() bool { return c.settled && !c.after && !c.held }
 
 // Consumed implements wsgi.Call.
 func (c *Call) Consumed(n int) {

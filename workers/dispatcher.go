@@ -315,6 +315,7 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) (served int, ran []
 			c.forgetDetached()
 			s.slot.Release()
 			d.vacateLocked(s)
+			c.closeFile()
 			continue
 		}
 		c.wake()

@@ -3,6 +3,7 @@ package workers
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -161,6 +162,7 @@ func (g *generation) fork() error {
 	}
 	g.workers[w.id] = w
 	go g.listen(w)
+	go g.pass(w)
 	w.keep(g.bound(fmt.Sprintf("worker %d", w.id),
 		func() bool { return g.workers[w.id] == w && (w.state == forking || w.state == booting) },
 		func() { g.killLate(w) }))
@@ -196,6 +198,17 @@ func (g *generation) listen(w *worker) {
 	})
 	if !errors.Is(err, channel.ErrClosed) {
 		g.supervisor.pool.options.Log.Error("cannot hear a worker any more", "worker", w.id, "error", err)
+	}
+}
+
+// pass is the goroutine that gives a worker the body files it asks for.
+func (g *generation) pass(w *worker) {
+	pool := g.supervisor.pool
+	err := w.segment.Pass(func(slot int, ticket uint32) *os.File {
+		return pool.dispatcher.bodyFile(w, slot, ticket)
+	})
+	if !errors.Is(err, channel.ErrClosed) {
+		pool.options.Log.Error("cannot pass files to a worker any more", "worker", w.id, "error", err)
 	}
 }
 

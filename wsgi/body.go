@@ -5,75 +5,146 @@ package wsgi
 import (
 	"errors"
 	"io"
+	"os"
+	"sync"
 )
 
-// smallBody is the longest body the gateway keeps for a sender that is not done
-// yet, in bytes: with many slow senders it is what each costs.
-const smallBody = 256 << 10
+const (
+	// smallBody is the longest body the gateway keeps for a sender that is not
+	// done yet when it does not buffer, in bytes: with many slow senders it is what
+	// each costs.
+	smallBody = 256 << 10
+	// memoryBody is the longest body it keeps in memory when it does; a longer one
+	// goes to a file.
+	memoryBody = 1 << 20
+	// firstBody is what room for a body of unknown length begins with.
+	firstBody = 4 << 10
+)
 
-// gather reads the request body before the call as far as it is small: then a
-// slow sender occupies a goroutine, not a worker. A body that fits is complete
-// in body; of a longer one, more says that the rest has to follow. A client
-// that waits for "100 Continue" is only asked once the application reads.
-func (r *run) gather() (body []byte, more bool, err error) {
+// gather reads the request body before the call: then a slow sender occupies a
+// goroutine, not a worker. What of it is there, and how, is said in asked.
+//
+// Without buffering that holds for small bodies only: of a longer one the rest
+// follows the call, and a client that waits for "100 Continue" is only asked once
+// the application reads. With buffering it is asked here: it could be as slow as
+// any other.
+func (r *run) gather() error {
+	buffers := r.gateway.options.RequestBuffering
 	limit := min(r.call.BodyLimit(), smallBody)
+	if buffers {
+		limit = min(r.call.BodyLimit(), memoryBody)
+	}
 	length := r.request.ContentLength
+	r.asked = Request{}
 	switch {
 	case length == 0 && !r.request.Chunked:
-		return nil, false, nil
-	case r.exchange.ExpectsContinue():
-		return nil, true, nil
+		return nil
+	case !buffers && r.exchange.ExpectsContinue():
+		r.asked.BodyMore = true
+		return nil
 	case length >= 0 && int64(len(r.exchange.Buffered())) == length && length <= int64(limit):
-		return r.exchange.Buffered(), false, nil
+		r.asked.Body = r.exchange.Buffered()
+		return nil
 	case length > int64(limit):
-		return nil, true, nil
-	case length >= 0:
-		return r.gatherCounted(int(length))
+		r.body = r.body[:0]
 	default:
-		return r.gatherChunked(limit)
-	}
-}
-
-func (r *run) gatherCounted(length int) ([]byte, bool, error) {
-	if cap(r.body) < length {
-		r.body = make([]byte, length)
-	}
-	body := r.body[:length]
-	for got := 0; got < length; {
-		n, err := r.exchange.ReadBody(body[got:])
-		if err != nil {
-			return nil, false, err
+		ended, err := r.gatherSmall(limit)
+		if ended || err != nil {
+			return err
 		}
-		got += n
 	}
-	return body, false, nil
+	if buffers {
+		return r.gatherLarge()
+	}
+	r.asked.Body, r.asked.BodyMore = r.body, true
+	return nil
 }
 
-// gatherChunked learns the length of a body that ends within limit, so that
-// frameworks which look for CONTENT_LENGTH only (Django) find the body.
-func (r *run) gatherChunked(limit int) ([]byte, bool, error) {
+// gatherSmall reads a body that may end within limit, and tells whether it did.
+// Of a chunked one the length is known then, so that frameworks which look for
+// CONTENT_LENGTH only (Django) find the body. Room is made for what comes, not for
+// what is announced.
+func (r *run) gatherSmall(limit int) (ended bool, err error) {
+	length := int(r.request.ContentLength)
+	if length >= 0 {
+		limit = length
+	}
 	body := r.body[:0]
-	for {
+	for len(body) < limit {
 		if len(body) == cap(body) {
-			grown := make([]byte, len(body), min(max(2*cap(body), 4096), limit))
+			grown := make([]byte, len(body), min(max(2*cap(body), firstBody), limit))
 			copy(grown, body)
 			body = grown
 		}
-		n, err := r.exchange.ReadBody(body[len(body):cap(body)])
+		n, err := r.exchange.ReadBody(body[len(body):min(cap(body), limit)])
 		body = body[:len(body)+n]
 		r.body = body
 		if errors.Is(err, io.EOF) {
-			r.request.ContentLength = int64(len(body))
-			return body, false, nil
+			ended = true
+			break
 		}
 		if err != nil {
-			return nil, false, err
-		}
-		if len(body) == limit {
-			return body, true, nil
+			return false, err
 		}
 	}
+	if len(body) != length && !ended {
+		return false, nil
+	}
+	r.request.ContentLength = int64(len(body))
+	r.asked.Body = body
+	return true, nil
 }
+
+// gatherLarge moves the body to a file: what is read of it, and the rest.
+func (r *run) gatherLarge() error {
+	file, err := OpenTemp(r.gateway.options.TempDir)
+	if err != nil {
+		return &noRoomError{err}
+	}
+	length, err := r.moveBody(file)
+	if err != nil {
+		_ = file.Close() // nobody will read it
+		return err
+	}
+	r.request.ContentLength = length
+	r.asked.File = file
+	return nil
+}
+
+// pieces holds buffers for bodies on their way to and from files.
+var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+const pieceSize = 32 << 10
+
+func (r *run) moveBody(file *os.File) (length int64, err error) {
+	piece := pieces.Get().(*[pieceSize]byte)
+	defer pieces.Put(piece)
+	for part := r.body; ; {
+		if len(part) > 0 {
+			if _, err := file.Write(part); err != nil {
+				return 0, &noRoomError{err}
+			}
+			length += int64(len(part))
+		}
+		if length == r.request.ContentLength {
+			return length, nil
+		}
+		n, err := r.exchange.ReadBody(piece[:])
+		if errors.Is(err, io.EOF) {
+			return length, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		part = piece[:n]
+	}
+}
+
+// noRoomError says that a body cannot be kept.
+type noRoomError struct{ err error }
+
+func (e *noRoomError) Error() string { return "wsgi: buffer a request body: " + e.err.Error() }
+func (e *noRoomError) Unwrap() error { return e.err }
 
 // carrier brings the rest of a request body to the application, in a
 // goroutine of its own, because the answer may begin before the body ends.
@@ -83,9 +154,9 @@ type carrier struct {
 	err     error // why the body ended early, if it did; valid after done
 }
 
-func (c *carrier) start(r *run, more bool) {
-	c.running, c.err = more, nil
-	if !more {
+func (c *carrier) start(r *run) {
+	c.running, c.err = r.asked.BodyMore, nil
+	if !c.running {
 		return
 	}
 	c.done = make(chan struct{})

@@ -247,8 +247,8 @@ func TestGateway_KeepsNoLargeBuffer(t *testing.T) {
 		s.call.limit = 1 << 20
 		s.post(int64(size))
 		s.exchange.pieces = split(strings.Repeat("b", size), 10_000)
-		if body, more, err := r.gather(); len(body) != size || more || err != nil {
-			t.Fatalf("gather() = %d bytes, %v, %v, want %d", len(body), more, err, size)
+		if err := r.gather(); len(r.asked.Body) != size || r.asked.BodyMore || err != nil {
+			t.Fatalf("gather() = %v with %d bytes, more = %v, want %d and no more", err, len(r.asked.Body), r.asked.BodyMore, size)
 		}
 		r.release()
 		if (r.body != nil) != keeps || r.exchange != nil || r.request != nil {

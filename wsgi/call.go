@@ -3,6 +3,7 @@ package wsgi
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"gowsgi/environ"
@@ -21,6 +22,9 @@ type Request struct {
 	Body       []byte // the part of the body that is here; lent likewise
 	BodyMore   bool   // the rest follows through Room and Filled
 	BodyLength int64  // the body's whole length, -1 when not known
+	// File, if not nil, holds the whole body instead. Begin takes it over, whatever
+	// it returns: it is closed when the application has come to its end.
+	File *os.File
 	// EarlyHints, if not nil, is called by Head for each informational head that
 	// the application gives before its answer. The fields are lent for the call.
 	EarlyHints func(fields []environ.Header)
@@ -55,6 +59,10 @@ type Call interface {
 
 	// Consumed gives the first n bytes that Body returned back.
 	Consumed(n int)
+
+	// Settled says that the rest of the answer is here and nobody waits for it but
+	// the caller: the worker serves others.
+	Settled() bool
 
 	// BodyLimit is how many body bytes Begin takes at most.
 	BodyLimit() int

@@ -160,6 +160,8 @@ type fakeCall struct {
 	bodyErr  error // behind the blocks; io.EOF where nil
 	// reads: the application reads the whole body before it answers.
 	reads bool
+	// settled is what Settled says.
+	settled bool
 	// close is what End says close() complained about.
 	close string
 	busy  bool // End finds it still busy
@@ -233,6 +235,8 @@ func (c *fakeCall) Consumed(n int) {
 		c.blocks = c.blocks[1:]
 	}
 }
+
+func (c *fakeCall) Settled() bool { return c.settled }
 
 func (c *fakeCall) BodyLimit() int { return c.limit }
 

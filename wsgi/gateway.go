@@ -12,7 +12,8 @@ import (
 )
 
 // Exchange is one HTTP request and its answer, as a protocol engine offers it.
-// ReadBody and InterruptBody may be used from another goroutine than the rest.
+// ReadBody and InterruptBody may be used from another goroutine than the rest. An
+// Exchange that can tell a slow client also has Offer, see offerer.
 type Exchange interface {
 	// ExpectsContinue says that the client holds the body back until the first
 	// ReadBody that has to wait.
@@ -44,7 +45,7 @@ type Options struct {
 	Backend Backend
 	Log     *slog.Logger
 	// RetryLost: a request that was lost with its worker is given to another
-	// one, once, if it is GET or HEAD, its body is here in full, and nothing of
+	// one, once, if it is GET or HEAD, its body is in memory, and nothing of
 	// an answer has come. Not one that its worker had to be ended for: it would
 	// take as long again. Methods that are idempotent but change something
 	// (RFC 9110 §9.2.2: PUT, DELETE) are not: nobody knows how far they got.
@@ -54,6 +55,16 @@ type Options struct {
 	// Sendfile, if not nil, sends the files that applications name by
 	// X-Sendfile and X-Accel-Redirect; else these are fields like any other.
 	Sendfile *files.Sendfile
+	// RequestBuffering: a request body is read to its end before the application is
+	// called: up to 1 MiB into memory, a longer one into a file in TempDir. Without
+	// it the application is called while the body comes.
+	RequestBuffering bool
+	TempDir          string // for files that are removed at once
+	// ResponseBuffer is how many bytes of an answer are kept for a client that takes
+	// them slower than the application gives them: the first in memory, more in a
+	// file in TempDir. When it is full the application waits, as it does at once
+	// with 0.
+	ResponseBuffer int64
 	// Access, if not nil, is called once for each exchange, after its answer.
 	// The record and what it points to are lent for the call.
 	Access func(*AccessRecord)
@@ -156,6 +167,7 @@ type run struct {
 	asked    Request
 	carrier  carrier
 	ownID    [requestIDLength]byte // room for the id of a request without one
+	offers   offerer               // exchange, if it is one
 	complete bool                  // the client has the whole answer, whatever the application still does
 	ended    bool                  // the call was given up before the exchange ended
 
@@ -167,7 +179,7 @@ type run struct {
 const keepBody = 64 << 10
 
 func (r *run) release() {
-	r.exchange, r.request, r.asked = nil, nil, Request{}
+	r.exchange, r.offers, r.request, r.asked = nil, nil, nil, Request{}
 	clear(r.fields)
 	r.fields = r.fields[:0]
 	if cap(r.body) > keepBody {
@@ -178,17 +190,17 @@ func (r *run) release() {
 func (r *run) serve(x Exchange, request *environ.Request) {
 	r.exchange, r.request, r.complete = x, request, false
 	r.ended, r.gone = false, nil
-	body, more, err := r.gather()
-	if err != nil {
+	r.offers, _ = x.(offerer)
+	if err := r.gather(); err != nil {
 		r.refuseBody(err)
 		return
 	}
 	r.environ = environ.Append(r.environ[:0], request)
-	r.asked = Request{Environ: r.environ, Body: body, BodyMore: more, BodyLength: request.ContentLength, EarlyHints: r.sendHints}
-	if err = r.call.Begin(r.asked); err != nil {
+	r.asked.Environ, r.asked.BodyLength, r.asked.EarlyHints = r.environ, request.ContentLength, r.sendHints
+	if err := r.call.Begin(r.asked); err != nil {
 		r.refuseBegin(err)
 	} else {
-		r.carrier.start(r, more)
+		r.carrier.start(r)
 		r.answer()
 		r.carrier.stop(x, r.call)
 	}
@@ -286,7 +298,7 @@ var earlyHints = []byte("Early Hints")
 // second time, and logs that it is.
 func (r *run) mayRetry(err error) bool {
 	var lost *LostError
-	if err == nil || !errors.As(err, &lost) || lost.Overdue || !r.gateway.options.RetryLost || r.asked.BodyMore {
+	if err == nil || r.asked.File != nil || !errors.As(err, &lost) || lost.Overdue || !r.gateway.options.RetryLost || r.asked.BodyMore {
 		return false
 	}
 	if method := string(r.request.Method); method != "GET" && method != "HEAD" {
@@ -302,8 +314,12 @@ const internalError = "the application failed to answer this request"
 // and Streaming forbids holding one back while the next is made. With the last
 // byte that Content-Length announces the answer is complete: the client does
 // not wait for what the application still does, nor this connection.
+//
+// A client that does not keep up is waited for here once nobody else is: then
+// the worker has left. Before that its answer is brought out by passAhead.
 func (r *run) passBody(length int64) {
 	var passed int64
+	var began time.Time // of the second block
 	for passed != length {
 		p, err := r.call.Body()
 		if err != nil {
@@ -315,22 +331,52 @@ func (r *run) passBody(length int64) {
 			r.cut(p[:length-passed], length)
 			return
 		}
-		_, err = r.exchange.Write(p)
-		r.call.Consumed(n)
-		passed += int64(n)
-		if err == nil && passed != length {
-			err = r.exchange.Flush()
+		buffers := r.gateway.options.ResponseBuffer > 0 && !r.call.Settled()
+		wait := firstPatience
+		if buffers && passed > 0 {
+			if began.IsZero() {
+				began = time.Now()
+			}
+			wait = grace(began, passed)
 		}
+		taken, err := r.give(p, buffers, wait, passed+int64(n) == length)
+		r.call.Consumed(taken)
 		if err != nil {
 			r.clientGone(err)
 			return
 		}
+		passed += int64(taken)
+		if taken < n {
+			r.passAhead(length, passed)
+			return
+		}
 	}
-	if err := r.exchange.Finish(); err != nil {
+	r.complete = r.finish()
+}
+
+// give sends a block, the last one together with the answer's end. Of one that
+// is to be buffered it sends what the client takes in time.
+func (r *run) give(p []byte, buffers bool, wait time.Duration, last bool) (taken int, err error) {
+	if buffers {
+		if r.offers == nil {
+			return 0, nil
+		}
+		return r.offers.Offer(p, wait)
+	}
+	_, err = r.exchange.Write(p)
+	if err == nil && !last {
+		err = r.exchange.Flush()
+	}
+	return len(p), err
+}
+
+// finish completes the answer, and tells whether it could.
+func (r *run) finish() bool {
+	err := r.exchange.Finish()
+	if err != nil {
 		r.clientGone(err)
-		return
 	}
-	r.complete = true
+	return err == nil
 }
 
 // bodyEnded: the application is through, or has failed with the head out.
@@ -339,6 +385,11 @@ func (r *run) bodyEnded(err error) {
 		r.failed(err)
 		return
 	}
+	r.finishShort()
+}
+
+// finishShort completes an answer whose length was not reached, if there was one.
+func (r *run) finishShort() {
 	if err := r.exchange.Finish(); err != nil && !r.carrier.failed() {
 		r.gateway.options.Log.Warn("an answer could not be completed", "request", requestLine(r.request), "id", r.id(), "error", err)
 	}
@@ -348,9 +399,13 @@ func (r *run) bodyEnded(err error) {
 // application. PEP 3333 §Handling the Content-Length Header.
 func (r *run) cut(last []byte, length int64) {
 	_, _ = r.exchange.Write(last) // Finish tells if the client has gone
+	r.cutOff(length)
+	_ = r.exchange.Finish()
+}
+
+func (r *run) cutOff(length int64) {
 	r.gateway.options.Log.Error(CutOff,
 		"request", requestLine(r.request), "id", r.id(), "content_length", length)
-	_ = r.exchange.Finish()
 	r.call.Abort()
 }
 
@@ -367,30 +422,12 @@ func (r *run) clientGone(err error) {
 // takes half an answer for a whole one.
 func (r *run) failed(err error) {
 	sent := r.exchange.Status() != 0
-	code, why := 500, internalError
-	var fields []environ.Header
 	var application *ApplicationError
-	var lost *LostError
-	var late *TimeoutError
-	switch {
-	case errors.As(err, &application) && r.carrier.failed():
-		// it choked on a body that the client never finished
-		if !sent {
-			r.refuseBody(r.carrier.err)
-			return
-		}
-	case errors.As(err, &application):
-		r.logFailure("the application failed", application.Traceback)
-	case errors.As(err, &lost):
-		code, why = 502, "the worker process ended while it ran this request"
-		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
-	case errors.As(err, &late): // logged by the backend, with what it does about the worker
-		code, why = 504, "the application did not answer this request in time"
-	case errors.Is(err, ErrQueuedTooLong): // logged by the backend, all together
-		code, why, fields = 503, overloaded, []environ.Header{retryAfter}
-	default:
-		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "id", r.id(), "error", err)
+	if errors.As(err, &application) && r.carrier.failed() && !sent {
+		r.refuseBody(r.carrier.err) // it choked on a body that the client never finished
+		return
 	}
+	code, why, fields := r.diagnose(err)
 	if sent {
 		r.exchange.Abort()
 		return
@@ -398,8 +435,38 @@ func (r *run) failed(err error) {
 	_ = r.exchange.Refuse(code, why, fields...) // the client may have gone, too
 }
 
+// diagnose logs why there is no answer, or no whole one, and says what to tell the
+// client if it still can be told.
+func (r *run) diagnose(err error) (code int, why string, fields []environ.Header) {
+	var application *ApplicationError
+	var lost *LostError
+	var late *TimeoutError
+	switch {
+	case errors.As(err, &application) && r.carrier.failed():
+	case errors.As(err, &application):
+		r.logFailure("the application failed", application.Traceback)
+	case errors.As(err, &lost):
+		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
+		return 502, "the worker process ended while it ran this request", nil
+	case errors.As(err, &late): // logged by the backend, with what it does about the worker
+		return 504, "the application did not answer this request in time", nil
+	case errors.Is(err, ErrQueuedTooLong): // logged by the backend, all together
+		return 503, overloaded, []environ.Header{retryAfter}
+	default:
+		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "id", r.id(), "error", err)
+	}
+	return 500, internalError, nil
+}
+
 // refuseBody answers a request whose body cannot be read.
 func (r *run) refuseBody(err error) {
+	var full *noRoomError
+	if errors.As(err, &full) {
+		r.gateway.options.Log.Error("a request body cannot be buffered; the request is refused",
+			"request", requestLine(r.request), "id", r.id(), "directory", r.gateway.options.TempDir, "error", full.err)
+		_ = r.exchange.Refuse(503, "the server has no room for this request's body just now", retryAfter)
+		return
+	}
 	var status interface{ Status() int }
 	if errors.As(err, &status) && status.Status() != 0 {
 		_ = r.exchange.Refuse(status.Status(), err.Error())

@@ -52,6 +52,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		LimitRequestHeader: 65536, MaxConnections: 16384,
 		HeaderTimeout: 15 * time.Second, BodyTimeout: time.Minute, SendTimeout: time.Minute,
 		MinRate: 240, MinRateGrace: 10 * time.Second,
+		RequestBuffering: true, ResponseBuffer: 64 << 20,
 		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
 		TLSMinVersion: tls.VersionTLS12, Protocols: []string{"h1", "h2"}, HTTP2Streams: 100,
 	}
@@ -68,6 +69,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --max-worker-lifetime 4m --max-worker-lifetime-jitter 5m --max-worker-memory 1M --max-worker-memory-hard 2M"+
 		" -t90 --after-response-timeout 4 --queue-timeout 0 --max-queue 7 --graceful-timeout 1m30s --limit-request-line 100 --limit-request-fields 7"+
 		" --limit-request-field_size 200 --max-body-size 10M --access-logfile - --error-logfile e.log"+
+		" --request-buffering=off --response-buffer 2M --tmp-dir /scratch"+
 		" --header-timeout 1 --body-timeout 2 --send-timeout 3 --min-rate 4 --min-rate-grace 5 --limit-request-header 6000"+
 		" --keep-alive-requests 7 --max-connections 8 --max-connections-per-ip 9"+
 		" --log-level warning -p p.pid -n shop --certfile a.pem --certfile b.pem --keyfile a.key --keyfile b.key"+
@@ -90,6 +92,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		HeaderTimeout: time.Second, BodyTimeout: 2 * time.Second, SendTimeout: 3 * time.Second,
 		MinRate: 4, MinRateGrace: 5 * time.Second, LimitRequestHeader: 6000,
 		KeepAliveRequests: 7, MaxConnections: 8, MaxConnectionsPerIP: 9,
+		ResponseBuffer: 2 << 20, TempDir: "/scratch",
 		AccessLogfile: "-", ErrorLogfile: "e.log", LogLevel: slog.LevelWarn, PIDFile: "p.pid", Name: "shop",
 		Certfiles: []string{"a.pem", "b.pem"}, Keyfiles: []string{"a.key", "b.key"}, CACerts: "ca.pem",
 		CertReqs: tls.VerifyClientCertIfGiven, TLSMinVersion: tls.VersionTLS13, Protocols: []string{"h2"}, HTTP2Streams: 5,

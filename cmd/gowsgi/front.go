@@ -146,6 +146,9 @@ func (f *front) open() error {
 	if err := f.handOver(); err != nil {
 		return err
 	}
+	if err := s.settleTempDir(); err != nil {
+		return err
+	}
 	if s.PIDFile != "" {
 		if f.pidFile, err = writePIDFile(s.PIDFile); err != nil {
 			return err
@@ -227,6 +230,20 @@ func (f *front) handOver() error {
 		}
 	}
 	return nil
+}
+
+// settleTempDir says where temporary files are, and tries a folder that was asked
+// for. One that was not need not be writable: many servers never need it.
+func (s *Settings) settleTempDir() error {
+	if s.TempDir == "" {
+		s.TempDir = os.TempDir()
+		return nil
+	}
+	probe, err := wsgi.OpenTemp(s.TempDir)
+	if err != nil {
+		return exitCodef(exitUsage, "--tmp-dir: %w", err)
+	}
+	return probe.Close()
 }
 
 // close releases what open opened, in the opposite order.
@@ -431,6 +448,7 @@ func (f *front) serverOptions() http1.Options {
 	s := f.settings
 	gateway := wsgi.New(wsgi.Options{
 		Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(),
+		RequestBuffering: s.RequestBuffering, TempDir: s.TempDir, ResponseBuffer: s.ResponseBuffer,
 		Static: f.static, Sendfile: f.sendfile,
 	})
 	o := http1.Options{

@@ -88,6 +88,10 @@ type Settings struct {
 	Nice       *int   // of zygote and workers, -20 to 19; nil: inherited
 	Chroot     string // the application's root folder; empty: none
 
+	RequestBuffering bool   // a request body is complete before the application is called
+	ResponseBuffer   int64  // bytes of an answer that are kept for a slow client; 0: none
+	TempDir          string // where bodies too large for memory are kept
+
 	AccessLogfile string     // path, "-" for standard output, empty for none
 	ErrorLogfile  string     // path, "-" for standard error
 	LogLevel      slog.Level // records below are dropped
@@ -129,6 +133,7 @@ const (
 	groupTimers = "Timers"
 	groupLimits = "Limits"
 	groupRights = "Rights of the application"
+	groupBodies = "Slow clients"
 	groupLogs   = "Logs and process"
 )
 
@@ -384,6 +389,21 @@ var table = []setting{
 		name: "chroot", group: groupRights,
 		help: "the application's root folder, Python's library below it; --chdir and --pythonpath are below it too; as root only",
 		kind: text("DIR", func(s *Settings) *string { return &s.Chroot }),
+	},
+	{
+		name: "request-buffering", group: groupBodies, value: "true",
+		help: "call the application once the whole request body is here, however slowly it comes; off: while it comes",
+		kind: toggle(func(s *Settings) *bool { return &s.RequestBuffering }),
+	},
+	{
+		name: "response-buffer", group: groupBodies, value: "64M", unit: "bytes",
+		help: "keep so much of a response for a client that takes it slowly, so that the worker need not wait; 0: nothing",
+		kind: size(func(s *Settings) *int64 { return &s.ResponseBuffer }),
+	},
+	{
+		name: "tmp-dir", group: groupBodies,
+		help: "keep bodies that are too large for memory in files here; they have no name; $TMPDIR or /tmp if not given",
+		kind: text("DIR", func(s *Settings) *string { return &s.TempDir }),
 	},
 	{
 		name: "access-logfile", group: groupLogs, help: `write a line for every request here, "-" is standard output`,

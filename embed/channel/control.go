@@ -121,7 +121,7 @@ func (c *Control) ReceiveSettings() ([]byte, error) {
 func (c *Control) Fork(worker uint32, segment *Segment, stderr *os.File) error {
 	memory, bell := segment.Files()
 	// Fd would put the eventfd into blocking mode for both sides
-	rights, err := descriptors(memory, bell, stderr)
+	rights, err := descriptors(memory, bell, stderr, segment.theirs)
 	if err != nil {
 		return err
 	}

@@ -144,8 +144,11 @@ func TestControl_ForkSendsDescriptors(t *testing.T) {
 	if order != [4]uint32{orderFork, 9, 0, 0} {
 		t.Errorf("order = %v, want fork of worker 9", order)
 	}
-	if len(files) != 3 {
-		t.Fatalf("%d descriptors came along, want memory, bell and standard error", len(files))
+	if len(files) != 4 {
+		t.Fatalf("%d descriptors came along, want memory, bell, standard error and a socket", len(files))
+	}
+	if info, err := files[3].Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
+		t.Errorf("the fourth descriptor is %v, %v, want a socket", info, err)
 	}
 	if info, err := files[0].Stat(); err != nil || info.Size() != int64(len(s.memory)) {
 		t.Errorf("the first descriptor has %v bytes, %v, want the segment's %d", info, err, len(s.memory))

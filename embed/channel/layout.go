@@ -118,7 +118,8 @@ type slotHeader struct {
 	bodyLength    int64
 	alone         uint32
 	sent          uint32
-	_             [24]byte
+	bodyFile      uint32
+	_             [20]byte
 
 	// written by the worker
 	bodyConsumed uint64

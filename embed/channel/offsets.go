@@ -47,6 +47,7 @@ func Layout() map[string]uint64 {
 		"gw_slot.body_length":    at(unsafe.Offsetof(s.bodyLength)),
 		"gw_slot.alone":          at(unsafe.Offsetof(s.alone)),
 		"gw_slot.sent":           at(unsafe.Offsetof(s.sent)),
+		"gw_slot.body_file":      at(unsafe.Offsetof(s.bodyFile)),
 		"gw_slot.answered":       at(unsafe.Offsetof(s.answered)),
 		"gw_slot.body_consumed":  at(unsafe.Offsetof(s.bodyConsumed)),
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.replyWritten)),
@@ -66,6 +67,8 @@ func Layout() map[string]uint64 {
 		"GW_STACKS_SIGNAL": uint64(StacksSignal),
 		"GW_WHY_ASKED":     uint64(WhyAsked), "GW_WHY_REQUEST": uint64(WhyRequest),
 		"GW_WHY_START": uint64(WhyStart), "GW_WHY_LEAVE": uint64(WhyLeave), "GW_WHY_AFTER": uint64(WhyAfter),
-		"gw_order": orderBytes, "gw_report": reportBytes,
+		"GW_ASK_BODY": askBody, "GW_BODY_FILE": bodyFile,
+		"gw_passing": passingBytes,
+		"gw_order":   orderBytes, "gw_report": reportBytes,
 	}
 }

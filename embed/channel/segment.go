@@ -60,6 +60,7 @@ type Segment struct {
 	file   *os.File // the memfd, for the worker
 	bell   *os.File // the eventfd, ours, in the netpoller
 	hushed atomic.Bool
+	passing
 }
 
 // Create makes a segment with every slot Free.
@@ -105,7 +106,7 @@ func (s *Segment) allocate() error {
 		return fmt.Errorf("eventfd: %w", err)
 	}
 	s.bell = os.NewFile(uintptr(bell), "bell")
-	return nil
+	return s.passing.open()
 }
 
 func (s *Segment) fillHeader() {
@@ -155,13 +156,14 @@ func (s *Segment) Slot(i int) *Slot { return &s.slots[i] }
 // stay the segment's.
 func (s *Segment) Files() (memory, bell *os.File) { return s.file, s.bell }
 
-// Forked gives back the memory's descriptor once the worker has it; the
+// Forked gives back the descriptors that are the worker's once it has them; the
 // mapping stays.
 func (s *Segment) Forked() {
 	if s.file != nil {
 		_ = s.file.Close() // a memfd: nothing is written at close
 		s.file = nil
 	}
+	s.passing.forked()
 }
 
 // Status returns how far the worker says it is.
@@ -256,9 +258,10 @@ func (s *Segment) takeBells(rung func(slot int)) bool {
 	return any
 }
 
-// Hush ends Listen; the memory stays mapped.
+// Hush ends Listen and Pass; the memory stays mapped.
 func (s *Segment) Hush() {
 	s.hushed.Store(true)
+	s.passing.close()
 	_ = s.bell.Close() // an eventfd: nothing is lost at close
 }
 

@@ -3,6 +3,7 @@ package channel
 import (
 	"encoding/binary"
 	"errors"
+	"os"
 	"sync/atomic"
 )
 
@@ -24,10 +25,13 @@ type Slot struct {
 
 // Request is what a slot is offered with.
 type Request struct {
-	Environ    []byte // packed, see package environ
-	Body       []byte // what is here already, at most Sizes.Body bytes
-	BodyMore   bool   // more will follow through Room and Filled
-	BodyLength int64  // declared length, -1 when not known
+	Environ  []byte // packed, see package environ
+	Body     []byte // what is here already, at most Sizes.Body bytes
+	BodyMore bool   // more will follow through Room and Filled
+	// File, if not nil, holds the whole body instead, BodyLength bytes: the worker
+	// asks for it with Segment.Pass when the application wants it.
+	File       *os.File
+	BodyLength int64 // declared length, -1 when not known
 	// Alone: there is no other request just now. The thread may then look for
 	// the next one for a moment before it sleeps; with more requests under way
 	// the processor is better used by those who bring them.
@@ -62,6 +66,10 @@ func (s *Slot) Offer(r Request, ticket uint32, waits Waits) {
 		end = bodyMore
 	}
 	atomic.StoreUint32(&h.bodyState, end)
+	h.bodyFile = 0
+	if r.File != nil {
+		h.bodyFile = 1
+	}
 	atomic.StoreUint32(&h.waits, uint32(waits))
 	atomic.StoreUint64(s.state, uint64(ticket)<<32|uint64(Ready))
 	s.segment.wakeThreads(1)

@@ -43,6 +43,7 @@ type answer struct {
 	mode    bodyMode
 	status  int
 	left    int64 // bytes to come in mode counted
+	owed    int   // bytes to come of a block that was offered, whose framing is written
 	written int64
 	sent    bool // some of it has left
 	ended   bool // by Finish or Abort
@@ -266,6 +267,13 @@ func (x *Exchange) Write(p []byte) (n int, err error) {
 // writeBlock puts a block into the buffer or sends it, buffer first.
 func (x *Exchange) writeBlock(p []byte) error {
 	out := x.c.out
+	if x.owed > 0 {
+		k := min(len(p), x.owed)
+		if err := x.writeOwed(p[:k]); err != nil || k == len(p) {
+			return err
+		}
+		p = p[k:]
+	}
 	if len(p) < copyLimit {
 		if len(out.b)+len(p)+chunkOverhead > outSize {
 			if err := x.flush(); err != nil {
@@ -281,6 +289,75 @@ func (x *Exchange) writeBlock(p []byte) error {
 		tail = crlf
 	}
 	return x.send(out.b, p, tail)
+}
+
+// writeOwed sends more of a block whose framing has begun.
+func (x *Exchange) writeOwed(p []byte) error {
+	if err := x.send(x.c.out.b, p, nil); err != nil {
+		return err
+	}
+	if x.owed -= len(p); x.owed == 0 && x.mode == chunked {
+		x.c.out.b = append(x.c.out.b, crlf...)
+	}
+	return nil
+}
+
+// Offer is Write and Flush, except that it waits for the client no longer than patience. It returns how
+// many bytes of p were taken. The rest has to follow, by Write, before anything else. Over TLS none are
+// taken: an encrypted record cannot be sent in part.
+//
+// Like Write it returns ErrTooMuch when p is longer than was announced, having taken no more than that.
+func (x *Exchange) Offer(p []byte, patience time.Duration) (n int, err error) {
+	switch {
+	case x.ended:
+		return 0, ErrEnded
+	case x.mode == noAnswer:
+		return 0, ErrNoHead
+	case x.mode == noBody || len(p) == 0:
+		n, err = x.Write(p)
+		if err == nil {
+			err = x.flush()
+		}
+		return n, err
+	case x.owed > 0 || !x.c.wire.offers():
+		return 0, nil
+	case x.mode == counted && int64(len(p)) > x.left:
+		p = p[:x.left]
+		err = ErrTooMuch
+	}
+	if n, failed := x.offerBlock(p, patience); failed != nil {
+		return n, failed
+	}
+	n = len(p) - x.owed
+	x.left -= int64(n)
+	x.written += int64(n)
+	return n, err
+}
+
+// offerBlock sends a block with its framing as far as the client takes it, and
+// keeps what is left of the framing.
+func (x *Exchange) offerBlock(p []byte, patience time.Duration) (int, error) {
+	out := x.c.out
+	var tail []byte
+	if x.mode == chunked {
+		out.b = appendChunkSize(out.b, len(p))
+		tail = crlf
+	}
+	x.sent = true
+	n, err := x.c.offer(out.b, p, tail, patience)
+	if err != nil {
+		x.Abort()
+		return 0, ErrClientGone
+	}
+	k := min(n, len(out.b))
+	out.b = out.b[:copy(out.b, out.b[k:])]
+	n -= k
+	k = min(n, len(p))
+	x.owed = len(p) - k
+	if x.owed == 0 {
+		out.b = append(out.b, tail[min(n-k, len(tail)):]...)
+	}
+	return k, nil
 }
 
 var crlf = []byte("\r\n")
@@ -342,7 +419,7 @@ func (x *Exchange) Finish() error {
 	case x.mode == noAnswer:
 		x.Abort()
 		return ErrNoHead
-	case x.mode == counted && x.left > 0:
+	case x.mode == counted && x.left > 0, x.owed > 0:
 		x.Abort()
 		return ErrTooLittle
 	case x.mode == chunked:
@@ -405,6 +482,30 @@ func (c *conn) send(a, b, d []byte) error {
 			return err
 		}
 	}
+}
+
+// offer sends what the client takes of three blocks within patience. The deadline
+// is set for who has to wait only.
+func (c *conn) offer(a, b, d []byte, patience time.Duration) (int, error) {
+	c.setWriteDeadline(c.srv.o.Send)
+	n, err := c.wire.offer(a, b, d, false)
+	if err != nil || patience <= 0 || n == len(a)+len(b)+len(d) {
+		return n, err
+	}
+	skip := func(p []byte) []byte {
+		k := min(n, len(p))
+		n -= k
+		return p[k:]
+	}
+	sent := n
+	a, b, d = skip(a), skip(b), skip(d)
+	c.writeBy = time.Now().Add(patience)
+	_ = c.nc.SetWriteDeadline(c.writeBy) // fails only on a closed connection
+	n, err = c.wire.offer(a, b, d, true)
+	if isTimeout(err) {
+		err = nil
+	}
+	return sent + n, err
 }
 
 // sendOne sends a single block.

@@ -24,7 +24,10 @@ type wire struct {
 	conn      net.Conn
 	readable  func(fd uintptr) bool // made once, so that a call allocates nothing
 	writable  func(fd uintptr) bool
+	offerable func(fd uintptr) bool
 	in, out   []byte
+	parts     [3]syscall.Iovec // what is offered, sent bytes taken off
+	patient   bool             // an offer waits for the client
 	got, sent int
 	readErr   syscall.Errno
 	writeErr  syscall.Errno
@@ -55,6 +58,82 @@ func (w *wire) open(nc net.Conn) {
 		w.writeErr = err
 		return err != syscall.EAGAIN && (err != 0 || w.sent == len(w.out))
 	}
+	w.offerable = func(fd uintptr) bool {
+		for {
+			n, err := w.sendParts(fd)
+			w.sent += n
+			w.writeErr = err
+			switch {
+			case err == syscall.EAGAIN:
+				return !w.patient
+			case err != 0 || !w.takeOff(n):
+				return true
+			case !w.patient:
+				return true // the kernel took what it had room for
+			}
+		}
+	}
+}
+
+// sendParts is writev(2) of what is left of the parts, again when a signal got
+// between; a large one with the scheduler told.
+func (w *wire) sendParts(fd uintptr) (int, syscall.Errno) {
+	parts, size := w.parts[:], uint64(0)
+	for len(parts) > 0 && parts[0].Len == 0 {
+		parts = parts[1:]
+	}
+	for i := range parts {
+		size += parts[i].Len
+	}
+	call := syscall.RawSyscall
+	if size > rawLimit {
+		call = syscall.Syscall
+	}
+	for {
+		n, _, err := call(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(parts))), uintptr(len(parts)))
+		switch err {
+		case 0:
+			return int(n), 0
+		case syscall.EINTR:
+		default:
+			return 0, err
+		}
+	}
+}
+
+// takeOff takes n sent bytes off the parts and tells whether any are left.
+func (w *wire) takeOff(n int) bool {
+	left := false
+	for i := range w.parts {
+		p := &w.parts[i]
+		k := min(n, int(p.Len))
+		n -= k
+		p.Len -= uint64(k)
+		if p.Len > 0 {
+			p.Base = (*byte)(unsafe.Add(unsafe.Pointer(p.Base), k))
+			left = true
+		}
+	}
+	return left
+}
+
+// offers says that offer can be used: the socket is ours to ask.
+func (w *wire) offers() bool { return w.raw != nil }
+
+// offer writes as much of the blocks as the client takes now, or, if patient, until
+// the deadline: os.ErrDeadlineExceeded then.
+func (w *wire) offer(a, b, d []byte, patient bool) (int, error) {
+	for i, p := range [...][]byte{a, b, d} {
+		w.parts[i].Base = unsafe.SliceData(p)
+		w.parts[i].SetLen(len(p))
+	}
+	w.patient, w.sent = patient, 0
+	err := w.raw.Write(w.offerable)
+	w.parts = [3]syscall.Iovec{}
+	if err == nil && w.writeErr != 0 && w.writeErr != syscall.EAGAIN {
+		err = os.NewSyscallError("writev", w.writeErr)
+	}
+	return w.sent, err
 }
 
 // rawIO is read(2) or write(2), again when a signal got between.

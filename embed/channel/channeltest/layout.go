@@ -61,8 +61,8 @@ type slotHeader struct {
 	environLength, bodyState   uint32
 	bodyWritten, replyConsumed uint64
 	bodyLength                 int64
-	_, sent                    uint32
-	_                          [24]byte
+	_, sent, bodyFile          uint32
+	_                          [20]byte
 
 	bodyConsumed, replyWritten uint64
 	replyLength                int64
