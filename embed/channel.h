@@ -114,6 +114,9 @@ struct gw_segment {
  * GW_ASK_BODY is answered by one GW_BODY_FILE with the same slot and ticket:
  * with the descriptor of the request's body, which is the worker's to close,
  * or without one when that request is over.
+ *
+ * GW_REPLY_FILE comes from the worker and has no answer: its descriptor is the
+ * body of the response, whose head follows in the slot.
  */
 struct gw_passing {
     uint32_t kind; /* enum gw_passing_kind */
@@ -121,7 +124,11 @@ struct gw_passing {
     uint32_t ticket;
 };
 
-enum gw_passing_kind { GW_ASK_BODY = 1, GW_BODY_FILE = 2 };
+enum gw_passing_kind {
+    GW_ASK_BODY = 1,
+    GW_BODY_FILE = 2,
+    GW_REPLY_FILE = 3,
+};
 
 struct gw_slot {
     /* written by the front */
@@ -145,7 +152,8 @@ struct gw_slot {
     uint32_t fault_length;
     uint32_t body_wanted; /* 1 once the application waits for more body */
     uint32_t answered;    /* 1: outcome and fault are valid before DONE */
-    uint8_t pad1[12];
+    uint32_t reply_file;  /* 1: the body is a file, see struct gw_passing */
+    int64_t reply_offset; /* where in that file it begins */
 
     /* who sleeps, and the futex the front wakes this slot's threads with */
     uint32_t waits; /* GW_WAIT_*: set by the front, cleared by the worker */

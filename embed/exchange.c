@@ -189,6 +189,53 @@ send_single(struct call *call)
     return 1;
 }
 
+/* Whether the iterable is a wsgi.file_wrapper, of that very type. */
+static int
+is_wrapper(PyObject *iterable)
+{
+    return (PyObject *)Py_TYPE(iterable) == gw_worker.wrapper;
+}
+
+/*
+ * Have the front send what is left of a real file: PEP 3333 §Optional
+ * Platform-Specific File Handling. host.py knows which files are real. This
+ * thread is then free while the client reads, which a function that waits for
+ * the client would undo: with one of those, blocks are sent as ever.
+ * Returns 1 when the file is on its way, 0 when it has to be iterated, -1.
+ */
+static int
+send_file(struct call *call)
+{
+    struct gw_exchange *exchange = call->exchange;
+    PyObject *place;
+    long long offset;
+    int fd;
+
+    if (!is_wrapper(call->iterable) || !exchange->head_set ||
+        exchange->head_sent || exchange->after != NULL)
+        return 0;
+    place = PyObject_CallFunctionObjArgs(gw_worker.locate, call->iterable,
+                                         NULL); /* (fd, offset) or None */
+    gw_leave_if_forked();
+    if (place == NULL)
+        return -1;
+    if (place == Py_None) {
+        Py_DECREF(place);
+        return 0;
+    }
+    if (!PyArg_ParseTuple(place, "iL", &fd, &offset)) {
+        Py_DECREF(place);
+        return -1;
+    }
+    Py_DECREF(place);
+    if (exchange->head_sent || exchange->after != NULL ||
+        gw_reply_file_pass(exchange->index, (uint32_t)(exchange->word >> 32),
+                           fd) < 0)
+        return 0; /* the front may be short of descriptors */
+    gw_reply_file(exchange, (int64_t)offset);
+    return 1;
+}
+
 /*
  * Everything between the call and close(). PEP 3333 §Handling the
  * Content-Length Header: with one item the length is known from that item.
@@ -199,6 +246,8 @@ send_body(struct call *call)
     struct gw_exchange *exchange = call->exchange;
     int single = send_single(call);
 
+    if (single == 0)
+        single = send_file(call);
     if (single != 0)
         return single < 0 ? -1 : 0;
     exchange->items = declared_items(call->iterable);

@@ -50,6 +50,8 @@ struct gw_worker {
     PyObject *application; /* owned */
     PyObject *environ;     /* owned dict: the constant part of every environ */
     PyObject *describe;    /* owned callable: exception -> str */
+    PyObject *wrapper;     /* owned: the type wsgi.file_wrapper */
+    PyObject *locate; /* owned callable: wrapper -> (fd, offset) or None */
 };
 extern struct gw_worker gw_worker;
 
@@ -111,6 +113,7 @@ void gw_slot_nudge(struct gw_exchange *exchange);
 void gw_bell_ring(uint32_t index);
 
 /* passing.c: no function needs the GIL and none touches Python */
+int gw_reply_file_pass(uint32_t slot, uint32_t ticket, int fd);
 int gw_body_file_ask(uint32_t slot, uint32_t ticket);
 
 /* bodyfile.c: no function needs the GIL */
@@ -141,6 +144,7 @@ int gw_reply_write(struct gw_exchange *exchange, const char *data,
 void gw_reply_single(struct gw_exchange *exchange, const char *data,
                      size_t length);
 void gw_reply_bare(struct gw_exchange *exchange);
+void gw_reply_file(struct gw_exchange *exchange, int64_t offset);
 PyObject *gw_early_hints(PyObject *headers);
 
 /* descriptors.c */

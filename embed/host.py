@@ -16,6 +16,7 @@ import io
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 import traceback
@@ -77,6 +78,47 @@ class FileWrapper:
         if block:
             return block
         raise StopIteration
+
+
+# Less is as well read as passed on. It keeps out what says to be a regular file
+# and is made while it is read, as in /proc and /sys: those say 0 or 4096.
+_LEAST_FILE = 65536
+
+_BUFFERED = (io.BufferedReader, io.BufferedRandom)
+
+
+def locate(wrapper):
+    """Find the file that a FileWrapper would read: (descriptor, offset), or None.
+
+    Not every object with a ``fileno`` gives what is in that file: gzip's would
+    not. So its ``read`` has to be that of a real file, and of one opened for
+    reading; the offset is where that is, whatever its buffer holds.
+    """
+    try:
+        file = _opened(wrapper.filelike)
+        raw = file.raw if type(file) in _BUFFERED else file
+        if type(raw) is not io.FileIO or not raw.readable():
+            return None
+        if file.writable():
+            file.flush()
+        descriptor, offset = raw.fileno(), file.tell()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_size - offset >= _LEAST_FILE:
+            return descriptor, offset
+    except Exception:
+        pass  # whatever is wrong with it, reading it will show
+    return None
+
+
+def _opened(filelike):
+    """Return the object whose own ``read`` a file-like object reads by."""
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None:
+        if type(filelike) is tempfile._TemporaryFileWrapper:
+            return filelike.file
+        if type(filelike) is tempfile.SpooledTemporaryFile:
+            return filelike._file
+    return filelike.read.__self__
 
 
 class BuiltInModule:

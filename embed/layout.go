@@ -58,6 +58,8 @@ func layoutInC() map[string]uint64 {
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.reply_written)),
 		"gw_slot.reply_length":   at(unsafe.Offsetof(s.reply_length)),
 		"gw_slot.hinted":         at(unsafe.Offsetof(s.hinted)),
+		"gw_slot.reply_file":     at(unsafe.Offsetof(s.reply_file)),
+		"gw_slot.reply_offset":   at(unsafe.Offsetof(s.reply_offset)),
 		"gw_slot.head_length":    at(unsafe.Offsetof(s.head_length)),
 		"gw_slot.outcome":        at(unsafe.Offsetof(s.outcome)),
 		"gw_slot.fault_length":   at(unsafe.Offsetof(s.fault_length)),
@@ -72,7 +74,7 @@ func layoutInC() map[string]uint64 {
 		"GW_STACKS_SIGNAL": C.GW_STACKS_SIGNAL,
 		"GW_WHY_ASKED":     C.GW_WHY_ASKED, "GW_WHY_REQUEST": C.GW_WHY_REQUEST,
 		"GW_WHY_START": C.GW_WHY_START, "GW_WHY_LEAVE": C.GW_WHY_LEAVE, "GW_WHY_AFTER": C.GW_WHY_AFTER,
-		"GW_ASK_BODY": C.GW_ASK_BODY, "GW_BODY_FILE": C.GW_BODY_FILE,
+		"GW_ASK_BODY": C.GW_ASK_BODY, "GW_BODY_FILE": C.GW_BODY_FILE, "GW_REPLY_FILE": C.GW_REPLY_FILE,
 		"gw_passing": C.sizeof_struct_gw_passing,
 		"gw_order":   C.sizeof_struct_gw_order, "gw_report": C.sizeof_struct_gw_report,
 	}

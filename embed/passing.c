@@ -59,6 +59,41 @@ receive(void)
 }
 
 /*
+ * gw_reply_file_pass: have the front send a file as the body of a response.
+ *
+ * GIL      not needed, and never waited with
+ * fd       borrowed: the front gets a descriptor of its own
+ * returns  0; -1 with errno when it cannot be passed now
+ */
+int
+gw_reply_file_pass(uint32_t slot, uint32_t ticket, int fd)
+{
+    struct gw_passing passing = {GW_REPLY_FILE, slot, ticket};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } ancillary;
+    struct iovec part = {.iov_base = &passing, .iov_len = sizeof(passing)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &ancillary,
+                             .msg_controllen = sizeof(ancillary)};
+    struct cmsghdr *c;
+    ssize_t n;
+
+    memset(&ancillary, 0, sizeof(ancillary));
+    c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(fd));
+    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    do
+        n = sendmsg(gw_worker.passing, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -1 : 0;
+}
+
+/*
  * gw_body_file_ask: the file that holds the body of a request.
  *
  * GIL      released by the caller

@@ -115,6 +115,20 @@ gw_reply_bare(struct gw_exchange *exchange)
     gw_slot_tell(exchange, GW_WAIT_REPLY);
 }
 
+/* gw_reply_file: a head whose body is the file that has been passed. GIL:
+ * held.
+ */
+void
+gw_reply_file(struct gw_exchange *exchange, int64_t offset)
+{
+    exchange->slot->reply_offset = offset;
+    exchange->slot->reply_file = 1;
+    put_head(exchange, -1);
+    publish(exchange);
+    announce(exchange);
+    gw_slot_tell(exchange, GW_WAIT_REPLY);
+}
+
 /*
  * Sleep until the ring has room. GIL: held, released inside. *live is the
  * caller's proof that the exchange still runs: cleared when it ends while we

@@ -227,6 +227,19 @@ host_call(const char *name, PyObject *argument)
     return result;
 }
 
+/* Something that host.py defines, or leave. New reference. */
+static PyObject *
+host_get(const char *name)
+{
+    PyObject *found = PyObject_GetAttrString(gw_worker.host, name);
+
+    if (found == NULL) {
+        PyErr_Print();
+        leave(1);
+    }
+    return found;
+}
+
 /* The zygote dies, so do we; set before anything else can take time. */
 static void
 tie_to_zygote(pid_t zygote)
@@ -313,6 +326,8 @@ gw_worker_main(uint32_t id, pid_t zygote, const int *fds)
     gw_worker.environ = PyTuple_GetItem(entered, 1);     /* which is never */
     gw_worker.describe = PyTuple_GetItem(entered, 2);    /* released */
     gw_title_set(PyUnicode_AsUTF8(PyTuple_GetItem(entered, 3)));
+    gw_worker.wrapper = host_get("FileWrapper");
+    gw_worker.locate = host_get("locate");
 
     tell_status(GW_SERVING);
     number = PyLong_FromUnsignedLong(gw_worker.segment->threads);

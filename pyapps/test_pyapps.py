@@ -400,6 +400,18 @@ class TestHandover(unittest.TestCase):
             self.assertIn(("x-name", "/a"), answer.headers)
             self.assertEqual(mark.read_text(), "closed\n")
 
+    def test_files_give_what_is_in_them(self):
+        import handover
+
+        content = handover.BLOCK
+        upper = {"override", "subclass"}
+        special = {"small": content[:1024], "pipe": content[:1024]}
+        for kind in sorted(handover.KINDS.keys() - {"proc"}):
+            want = special.get(kind, content)
+            want = want.upper() if kind in upper else want
+            answer = exchange(handover.application, target=f"/file?kind={kind}&skip=9")
+            self.assertEqual((answer.status, answer.body), (200, want[9:]), kind)
+
     def test_hints_are_given_where_they_are_taken(self):
         import handover
 

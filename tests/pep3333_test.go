@@ -1031,7 +1031,8 @@ func TestPEP3333_Notes_URLReconstruction(t *testing.T) {
 }
 
 // "Optional Platform-Specific File Handling": wsgi.file_wrapper gives the
-// file's bytes from where it stands, and closes it.
+// file's bytes from where it stands, and closes it; no more of them than the
+// Content-Length says, which is nothing to complain about.
 func TestPEP3333_Notes_FileWrapper(t *testing.T) {
 	content := periodic(1_000_003)
 	twice(t, "download", func(t *testing.T, s *Server) {
@@ -1056,7 +1057,7 @@ func TestPEP3333_Notes_FileWrapper(t *testing.T) {
 	})
 	s := Shared(t, "download")
 	s.check(Want{Path: "/reader", Body: content})
-	s.check(Want{Path: "/cut", Body: content[:len(content)/2], Log: "longer than its Content-Length"})
+	s.check(Want{Path: "/cut", Body: content[:len(content)/2]})
 	if told := s.object(s.Ask("/wrapped")); told["there"] != true {
 		t.Errorf("wsgi.file_wrapper = %v, want one", told)
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -37,10 +38,12 @@ type Call struct {
 	detached  atomic.Bool                    // abandoned with its answer complete, and counted as such
 	news      chan struct{}
 	roomNews  chan struct{}
+	replyFile chan *os.File // what the worker has passed for the answer; room for one
 
-	settled bool // the exchange is read out; what follows holds the rest
-	held    bool // but the seat is not given back yet
-	after   bool // nor has the worker finished: it runs functions after the response
+	file    *wsgi.BodyFile // the answer's body, until somebody takes it
+	settled bool           // the exchange is read out; what follows holds the rest
+	held    bool           // but the seat is not given back yet
+	after   bool           // nor has the worker finished: it runs functions after the response
 	outcome channel.Outcome
 	fault   string
 	told    int    // bytes of the slot's fault that are in fault, or were
@@ -79,6 +82,7 @@ func (c *Call) reset() {
 	c.outcome, c.fault, c.told = channel.Complete, "", 0
 	c.buffer, c.rest = c.buffer[:0], nil
 	c.closeFile()
+	c.dropFiles()
 	c.request, c.hints = channel.Request{}, nil
 }
 
@@ -280,6 +284,12 @@ func (c *Call) Head(fields []environ.Header) ([]byte, []environ.Header, int64, e
 	slot := c.seat.Load().slot
 	head, length, err := slot.Head()
 	size := len(head)
+	if offset, named := slot.ReplyFile(); err == nil && size > 0 && named {
+		// before the seat is given back: the file finds its call by it
+		if err := c.awaitFile(offset); err != nil {
+			return nil, fields, -1, err
+		}
+	}
 	switch {
 	case err != nil:
 	case done:
@@ -373,6 +383,9 @@ func (c *Call) Body() ([]byte, error) {
 		return nil, c.failure()
 	}
 }
+
+// Lingers implements wsgi.Call.
+func (c *Call) Lingers() bool { return c.after }
 
 // Settled implements wsgi.Call.
 func (c *Call) Settled() bool { return c.settled && !c.after && !c.held }

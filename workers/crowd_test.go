@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -136,7 +137,7 @@ func (c *crowd) connect(number, n int) {
 		}
 		return &Call{
 			dispatcher: c.dispatcher, limits: c.sizes, lookout: looks,
-			news: make(chan struct{}, 1), roomNews: make(chan struct{}, 1),
+			news: make(chan struct{}, 1), roomNews: make(chan struct{}, 1), replyFile: make(chan *os.File, 1),
 		}
 	}
 	call := newCall()

@@ -316,6 +316,7 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) (served int, ran []
 			s.slot.Release()
 			d.vacateLocked(s)
 			c.closeFile()
+			c.dropFiles()
 			continue
 		}
 		c.wake()

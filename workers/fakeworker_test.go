@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -218,7 +219,7 @@ func (a *act) answer() {
 func (s *stage) newCall() *Call {
 	return &Call{
 		dispatcher: s.dispatcher, limits: s.sizes, lookout: &lookout{},
-		news: make(chan struct{}, 1), roomNews: make(chan struct{}, 1),
+		news: make(chan struct{}, 1), roomNews: make(chan struct{}, 1), replyFile: make(chan *os.File, 1),
 	}
 }
 

@@ -3,7 +3,6 @@ package workers
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -201,12 +200,11 @@ func (g *generation) listen(w *worker) {
 	}
 }
 
-// pass is the goroutine that gives a worker the body files it asks for.
+// pass is the goroutine that gives a worker the body files it asks for, and takes
+// those it has for answers.
 func (g *generation) pass(w *worker) {
 	pool := g.supervisor.pool
-	err := w.segment.Pass(func(slot int, ticket uint32) *os.File {
-		return pool.dispatcher.bodyFile(w, slot, ticket)
-	})
+	err := w.segment.Pass(passer{&pool.dispatcher, w})
 	if !errors.Is(err, channel.ErrClosed) {
 		pool.options.Log.Error("cannot pass files to a worker any more", "worker", w.id, "error", err)
 	}

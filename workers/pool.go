@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -172,6 +173,7 @@ func (p *Pool) NewCall() wsgi.Call {
 		lookout:    p.lookout,
 		news:       make(chan struct{}, 1),
 		roomNews:   make(chan struct{}, 1),
+		replyFile:  make(chan *os.File, 1),
 	}
 }
 

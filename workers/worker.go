@@ -1,7 +1,6 @@
 package workers
 
 import (
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -112,17 +111,6 @@ func (w *worker) idleLocked() bool {
 // roomLocked says that one more call can be laid out.
 func (w *worker) roomLocked() bool {
 	return !w.leaving && len(w.vacant) > 0
-}
-
-// bodyFile returns the file that holds the body of the request on a slot, if that
-// still has the ticket. It is the call's, which may close it at any time.
-func (d *dispatcher) bodyFile(w *worker, slot int, ticket uint32) *os.File {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c := w.seats[slot].call.Load(); c != nil && c.ticket == ticket {
-		return c.request.File
-	}
-	return nil
 }
 
 // rung is called when the worker has rung for a slot.

@@ -30,6 +30,13 @@ type Request struct {
 	EarlyHints func(fields []environ.Header)
 }
 
+// BodyFile is a stretch of a regular file that is the body of an answer: the rest of
+// it, as it was when the application gave it away.
+type BodyFile struct {
+	File           *os.File // its position does not matter
+	Offset, Length int64
+}
+
 // Call is one run of the application at a time.
 //
 // The order is Begin, Head, Body until io.EOF or an error, End. Room, Wanted,
@@ -50,6 +57,14 @@ type Call interface {
 	// ErrQueuedTooLong, a *LostError, a *TimeoutError, an *ApplicationError, or
 	// one that says what is wrong with the worker's memory.
 	Head(fields []environ.Header) (status []byte, _ []environ.Header, length int64, err error)
+
+	// File returns the file that is the body instead of what Body gives, or nil. It
+	// is to be asked once after Head, and whoever asks closes the file.
+	File() *BodyFile
+
+	// Lingers says, behind the last of Body, that the application has functions to
+	// run once the client has the answer. Its thread waits until End or Detach.
+	Lingers() bool
 
 	// Body waits for and returns the next bytes of the answer's body, lent
 	// until Consumed; io.EOF after the last, an error when the application or

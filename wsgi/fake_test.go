@@ -159,7 +159,9 @@ type fakeCall struct {
 	blocks   []string
 	bodyErr  error // behind the blocks; io.EOF where nil
 	// reads: the application reads the whole body before it answers.
-	reads bool
+	reads   bool
+	file    *BodyFile
+	lingers bool
 	// settled is what Settled says.
 	settled bool
 	// close is what End says close() complained about.
@@ -235,6 +237,10 @@ func (c *fakeCall) Consumed(n int) {
 		c.blocks = c.blocks[1:]
 	}
 }
+
+func (c *fakeCall) Lingers() bool { return c.lingers }
+
+func (c *fakeCall) File() *BodyFile { return c.file }
 
 func (c *fakeCall) Settled() bool { return c.settled }
 

@@ -277,6 +277,10 @@ func (r *run) answer() {
 	if r.sendsFile(&head) {
 		return
 	}
+	if file := r.call.File(); file != nil {
+		r.passFile(&head, file)
+		return
+	}
 	if err := r.exchange.WriteHead(head.code, head.reason, head.fields, head.length); err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
 		_ = r.exchange.Refuse(500, internalError)

@@ -1,6 +1,6 @@
 package wsgi
 
-// Answers whose body is a file that the application has only named.
+// Answers whose body is a file that the application has only named, or given away.
 
 import (
 	"errors"
@@ -13,7 +13,8 @@ import (
 // if the head names none, or nobody looks for such names.
 //
 // What body the application gives beside it is dropped; it has come to its end,
-// close() included, and its worker is free, before the file's first byte leaves.
+// close() included, and its worker is free, before the file's first byte leaves. Only
+// functions to run after the response keep it until the client has the file.
 func (r *run) sendsFile(h *head) bool {
 	if r.gateway.options.Sendfile == nil {
 		return false
@@ -39,9 +40,30 @@ func (r *run) sendsFile(h *head) bool {
 		_ = r.exchange.Refuse(500, internalError)
 		return true
 	}
-	r.letGo()
-	r.fileSent(file.Send(r.exchange))
+	if !r.call.Lingers() {
+		r.letGo()
+	}
+	r.complete = r.fileSent(file.Send(r.exchange))
 	return true
+}
+
+// passFile answers with a file that the application has given away: what
+// wsgi.file_wrapper makes of a real one. PEP 3333 §Optional Platform-Specific File
+// Handling: its rest, or as much as Content-Length says.
+func (r *run) passFile(h *head, f *BodyFile) {
+	defer func() { _ = f.File.Close() }()
+	length := h.length
+	if length < 0 {
+		length = f.Length
+	}
+	if err := r.exchange.WriteHead(h.code, h.reason, h.fields, length); err != nil {
+		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		_ = r.exchange.Refuse(500, internalError)
+		return
+	}
+	r.complete = true // all that the application has to do with it
+	r.letGo()
+	r.fileSent(files.Send(r.exchange, f.File, f.Offset, length))
 }
 
 // droppedLimit is how much of a body is read and dropped before the application
@@ -84,8 +106,8 @@ func (r *run) letGo() {
 	r.ended = true
 }
 
-// fileSent tells what went wrong, if something did.
-func (r *run) fileSent(err error) {
+// fileSent logs what went wrong, if something did, and says whether it did not.
+func (r *run) fileSent(err error) bool {
 	switch {
 	case err == nil:
 	case errors.Is(err, files.ErrShrunk):
@@ -93,4 +115,5 @@ func (r *run) fileSent(err error) {
 	default:
 		r.gateway.options.Log.Debug("the client went away", "request", requestLine(r.request), "id", r.id(), "error", err)
 	}
+	return err == nil
 }

@@ -102,3 +102,65 @@ func TestGateway_ServesStaticFilesWithoutTheBackend(t *testing.T) {
 	}
 	s.logged()
 }
+
+// The application is left to its end when the file is taken: the worker is free.
+func TestGateway_SendsTheFileItIsGiven(t *testing.T) {
+	for name, c := range map[string]struct {
+		declared string
+		want     string
+	}{"to its end": {"", "456789"}, "as far as declared": {"3", "456"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			path := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.call.file = &BodyFile{File: f, Offset: 4, Length: 6}
+			if c.declared != "" {
+				s.call.headers = append(s.call.headers, field("Content-Length", c.declared))
+			}
+			s.exchange.onWrite = func() { s.told("begin", "head", "detach") }
+			s.play()
+			s.saw("head 200 OK", "write "+c.want, "finish")
+			s.told("begin", "head", "detach")
+			if s.exchange.length != int64(len(c.want)) {
+				t.Errorf("length = %d, want %d", s.exchange.length, len(c.want))
+			}
+			if _, err := f.Stat(); err == nil {
+				t.Error("the file is open afterwards, want it closed")
+			}
+			s.logged()
+		})
+	}
+}
+
+func TestGateway_BreaksOffAFileThatIsTooShort(t *testing.T) {
+	s := newScene(t)
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.call.file = &BodyFile{File: f, Length: 20}
+	s.play()
+	s.saw("head 200 OK", "write 0123456789", "abort")
+	s.logged("could not be sent as a whole", "become shorter")
+}
+
+// Functions that wait for the client keep their thread until it has the file.
+func TestGateway_LetsFunctionsAfterTheResponseWaitForTheFile(t *testing.T) {
+	s := newFileScene(t)
+	s.call.headers = []environ.Header{field("X-Accel-Redirect", "/media/a.txt")}
+	s.call.lingers = true
+	s.exchange.onWrite = func() { s.told("begin", "head") }
+	s.play()
+	s.saw("head 200 OK", "write file", "finish")
+	s.told("begin", "head", "detach")
+}

@@ -131,7 +131,8 @@ type slotHeader struct {
 	faultLength  uint32
 	bodyWanted   uint32
 	answered     uint32
-	_            [12]byte
+	replyFile    uint32
+	replyOffset  int64
 
 	waits        uint32
 	nudge        uint32

@@ -53,6 +53,8 @@ func Layout() map[string]uint64 {
 		"gw_slot.reply_written":  at(unsafe.Offsetof(s.replyWritten)),
 		"gw_slot.reply_length":   at(unsafe.Offsetof(s.replyLength)),
 		"gw_slot.hinted":         at(unsafe.Offsetof(s.hinted)),
+		"gw_slot.reply_file":     at(unsafe.Offsetof(s.replyFile)),
+		"gw_slot.reply_offset":   at(unsafe.Offsetof(s.replyOffset)),
 		"gw_slot.head_length":    at(unsafe.Offsetof(s.headLength)),
 		"gw_slot.outcome":        at(unsafe.Offsetof(s.outcome)),
 		"gw_slot.fault_length":   at(unsafe.Offsetof(s.faultLength)),
@@ -67,7 +69,7 @@ func Layout() map[string]uint64 {
 		"GW_STACKS_SIGNAL": uint64(StacksSignal),
 		"GW_WHY_ASKED":     uint64(WhyAsked), "GW_WHY_REQUEST": uint64(WhyRequest),
 		"GW_WHY_START": uint64(WhyStart), "GW_WHY_LEAVE": uint64(WhyLeave), "GW_WHY_AFTER": uint64(WhyAfter),
-		"GW_ASK_BODY": askBody, "GW_BODY_FILE": bodyFile,
+		"GW_ASK_BODY": askBody, "GW_BODY_FILE": bodyFile, "GW_REPLY_FILE": replyFile,
 		"gw_passing": passingBytes,
 		"gw_order":   orderBytes, "gw_report": reportBytes,
 	}

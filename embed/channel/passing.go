@@ -16,8 +16,9 @@ import (
 
 // The messages mirror struct gw_passing in embed/channel.h.
 const (
-	askBody  = 1
-	bodyFile = 2
+	askBody   = 1
+	bodyFile  = 2
+	replyFile = 3
 
 	passingBytes = 12
 )
@@ -62,15 +63,25 @@ func (p *passing) close() {
 // It stays the segment's, until Forked.
 func (s *Segment) Passing() *os.File { return s.theirs }
 
-// Pass answers each request of the worker for the body file of an exchange, until
-// Hush or Close or the worker's end; it is for a goroutine of its own. find returns
-// the file for a slot, if it still runs under that ticket, or nil. It stays find's:
-// the worker gets a descriptor of its own, and is told when the file was closed
-// before that.
-func (s *Segment) Pass(find func(slot int, ticket uint32) *os.File) error {
+// Passer is who knows the exchanges that files belong to. A slot's number is one of
+// the segment's, but ticket and file are what the worker says they are.
+type Passer interface {
+	// BodyFile returns the file for a slot, if it still runs under that ticket, or
+	// nil. It stays the Passer's: the worker gets a descriptor of its own, and is
+	// told when the file was closed before that.
+	BodyFile(slot int, ticket uint32) *os.File
+	// ReplyFile takes over the file that is to be the body of the answer in a slot;
+	// nil if it was lost on the way, for want of a free descriptor.
+	ReplyFile(slot int, ticket uint32, f *os.File)
+}
+
+// Pass answers each request of the worker for the body file of an exchange, and
+// takes the files it has for answers, until Hush or Close or the worker's end; it is
+// for a goroutine of its own.
+func (s *Segment) Pass(p Passer) error {
 	var m [passingBytes]byte
 	for {
-		n, err := s.ours.Read(m[:])
+		n, f, err := s.receive(m[:])
 		switch {
 		case errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET):
 			return ErrClosed
@@ -78,18 +89,44 @@ func (s *Segment) Pass(find func(slot int, ticket uint32) *os.File) error {
 			return fmt.Errorf("channel: passing socket: %w", err)
 		case n == 0: // how SEQPACKET says end-of-file
 			return ErrClosed
-		case n != passingBytes || binary.NativeEndian.Uint32(m[0:]) != askBody:
-			return ErrDamaged
 		}
-		slot, ticket := binary.NativeEndian.Uint32(m[4:]), binary.NativeEndian.Uint32(m[8:])
-		if slot >= uint32(s.sizes.Slots) {
+		kind, slot, ticket := binary.NativeEndian.Uint32(m[0:]), binary.NativeEndian.Uint32(m[4:]), binary.NativeEndian.Uint32(m[8:])
+		switch {
+		case n != passingBytes || slot >= uint32(s.sizes.Slots) || kind != replyFile && (kind != askBody || f != nil):
+			if f != nil {
+				_ = f.Close()
+			}
 			return ErrDamaged
+		case kind == replyFile:
+			p.ReplyFile(int(slot), ticket, f)
+			continue
 		}
 		binary.NativeEndian.PutUint32(m[0:], bodyFile)
-		if err := s.answer(m[:], find(int(slot), ticket)); err != nil {
+		if err := s.answer(m[:], p.BodyFile(int(slot), ticket)); err != nil {
 			return err
 		}
 	}
+}
+
+// receive reads one message and the file that comes with it, if one does. There is
+// room for one descriptor: more are closed by the kernel.
+func (s *Segment) receive(m []byte) (n int, f *os.File, err error) {
+	room := make([]byte, unix.CmsgSpace(4))
+	n, rights, _, _, err := s.ours.ReadMsgUnix(m, room)
+	if err != nil || rights == 0 {
+		return n, nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(room[:rights])
+	if err != nil {
+		return n, nil, fmt.Errorf("control message: %w", err)
+	}
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err == nil && len(fds) == 1 {
+			f = os.NewFile(uintptr(fds[0]), "file of the application")
+		}
+	}
+	return n, f, nil
 }
 
 // answer sends a message with the descriptor of f, or without one when there is

@@ -57,6 +57,7 @@ func (s *Slot) Offer(r Request, ticket uint32, waits Waits) {
 	h.bodyConsumed, h.replyWritten, h.replyConsumed = 0, 0, 0
 	h.headLength, h.faultLength, h.bodyWanted, h.outcome = 0, 0, 0, 0
 	h.sent, h.answered, h.hinted = 0, 0, 0
+	h.replyFile, h.replyOffset = 0, 0
 	h.replyLength = -1
 	h.threadSleeps = 0
 	copy(s.body, r.Body)
@@ -203,6 +204,12 @@ func (s *Slot) Head() (head []byte, length int64, err error) {
 		return nil, -1, ErrDamaged
 	}
 	return s.look(n), s.header.replyLength, nil
+}
+
+// ReplyFile says whether the body is a file that Segment.Pass gets, and where in it
+// the body begins. It is valid with a Head.
+func (s *Slot) ReplyFile() (offset int64, named bool) {
+	return s.header.replyOffset, s.header.replyFile != 0
 }
 
 // Published returns body bytes that are published and not yet consumed, as

@@ -278,3 +278,11 @@ func (w *Worker) Spoil(i int, d Damage, bells uint64) {
 
 // SetState writes a state word, for tests that begin in the middle of a life.
 func (w *Worker) SetState(i int, word uint64) { atomic.StoreUint64(&w.header.state[i], word) }
+
+// File publishes a head whose body is a file that has been passed, from offset on:
+// gw_reply_file.
+func (x *Exchange) File(head []byte, offset int64) {
+	x.slot.replyOffset = offset
+	atomic.StoreUint32(&x.slot.replyFile, 1)
+	x.Begin(head, nil, -1)
+}

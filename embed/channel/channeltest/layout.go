@@ -69,8 +69,8 @@ type slotHeader struct {
 	hinted                     uint64
 	headLength, outcome        uint32
 	faultLength, bodyWanted    uint32
-	answered                   uint32
-	_                          [12]byte
+	answered, replyFile        uint32
+	replyOffset                int64
 
 	waits, nudge, threadSleeps uint32
 	_                          [52]byte
