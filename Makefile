@@ -67,7 +67,7 @@ asan: export ASAN_OPTIONS := detect_leaks=0:handle_segv=0
 asan: need-test ## embed's tests and PEP 3333 with the C under AddressSanitizer
 	@$(EMBED) go test -asan ./embed
 	@$(EMBED) go build -asan -o bin/gowsgi-asan -ldflags "$$GOWSGI_LDFLAGS -X=main.version=$(VERSION)" ./cmd/gowsgi
-	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi-asan go test -count=1 -run 'PEP3333|Environ' ./tests
+	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi-asan go test -count=1 -run 'PEP3333|Environ|EarlyHints|FileWrapper' ./tests
 
 leak: PYTHON := $(DEBUG_PYTHON)
 leak: need-test ## the whole under a debug CPython, which counts references

@@ -128,6 +128,7 @@ class Bench:
                 port=free_port(),
                 scratch=own,
                 certificate=certificate.made_in(self._folder) if work.secure else "",
+                static=static_folder(own) if work.static else "",
             )
             # waitress has no --chdir; the same PYTHONPATH for all makes it none.
             surroundings = self._environment | {"PYTHONPATH": launch.folder}
@@ -146,10 +147,11 @@ def parse():
         description=__doc__,
         epilog="works:\n"
         + "\n".join(f"  {work.name:10} {work.title}" for work in works.WORKS)
-        + f"\n\nservers: {', '.join(works.EVERY)}\n"
+        + f"\n\nservers: {', '.join(works.KNOWN)}\n"
         + "gthread is gunicorn with 4 threads a worker; memory and replace take only\n"
         + f"servers that fork after loading: {', '.join(works.FORKING)};\n"
-        + f"overload takes those that refuse: {', '.join(works.LIMITING)}.\n\n"
+        + f"overload takes those that refuse: {', '.join(works.LIMITING)};\n"
+        + f"static files are for {', '.join(works.STATIC)}.\n\n"
         + "exit status: 0 all measured (targets met or not), 1 a server failed, "
         + "2 wrong options",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -169,8 +171,8 @@ def parse():
     )
     parser.add_argument(
         "--servers",
-        type=subset(list(works.EVERY)),
-        default=list(works.EVERY),
+        type=subset(list(works.KNOWN)),
+        default=list(works.KNOWN),
         metavar="NAMES",
         help="servers to run, separated by commas (default all installed)",
     )
@@ -191,6 +193,16 @@ def parse():
         "body verified",
     )
     return parser.parse_args()
+
+
+def static_folder(scratch):
+    """Make the files that are served without an application; return their folder."""
+    folder = Path(scratch) / "static"
+    folder.mkdir(mode=0o755)
+    for name, size in works.FILES.items():
+        (folder / name).write_bytes(bytes(size))
+        (folder / name).chmod(0o644)
+    return str(folder)
 
 
 def subset(allowed):
@@ -286,7 +298,10 @@ def version(kind):
         code = "from importlib.metadata import version as v; print(v('waitress'))"
         argv = [PYTHON, "-c", code]
     else:
-        argv = [kind.program, "-v" if kind.name == "mod_wsgi" else "--version"]
+        argv = [
+            kind.program,
+            "-v" if kind.name in ("mod_wsgi", "nginx") else "--version",
+        ]
     plain = servers.environment({})
     run = subprocess.run(argv, capture_output=True, text=True, env=plain, timeout=30)
     return (run.stdout or run.stderr).partition("\n")[0]

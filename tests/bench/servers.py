@@ -33,6 +33,7 @@ class Launch:
     port: int
     scratch: str  # a directory of this one server, for its own files
     certificate: str  # PEM file with the key in it; "": no TLS
+    static: str  # what is to be served at /static/; empty: nothing
 
     @property
     def bind(self):
@@ -86,6 +87,7 @@ def known(gowsgi):
             _mod_wsgi,
             "apt: apache2 libapache2-mod-wsgi-py3",
         ),
+        Kind("nginx", _find("nginx"), _nginx, "apt: nginx-light"),
     ]
     return {kind.name: kind for kind in kinds}
 
@@ -107,6 +109,8 @@ def _gowsgi(program, launch):
         argv += ["--certfile", launch.certificate]
     if launch.queue:
         argv += ["--max-queue", str(launch.queue)]
+    if launch.static:
+        argv += ["--static", f"/static={launch.static}"]
     return [*argv, "--chdir", launch.folder, launch.spec]
 
 
@@ -165,6 +169,35 @@ def _waitress(program, launch):
         f"--threads={launch.workers}",
         f"--max-request-body-size={1 << 40}",
         launch.spec,
+    ]
+
+
+def _nginx(program, launch):
+    # For static files only: it has no Python.
+    config = os.path.join(launch.scratch, "nginx.conf")
+    with open(config, "w") as out:
+        out.write("\n".join(_nginx_lines(launch)) + "\n")
+    return [program, "-c", config, "-p", launch.scratch]
+
+
+def _nginx_lines(launch):
+    """Return the smallest configuration that serves files at their best."""
+    own = launch.scratch
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return [
+        "daemon off;",
+        f"worker_processes {launch.workers};",
+        f"pid {own}/nginx.pid;",
+        "error_log stderr;",
+        "events { worker_connections 1024; }",
+        "http {",
+        "access_log off;",
+        "sendfile on;",
+        "tcp_nopush on;",
+        "keepalive_requests 1000000000;",
+        *(f"{name}_temp_path {own}/{name};" for name in temporary),
+        f"server {{ listen {launch.bind};",
+        f"location /static/ {{ alias {launch.static}/; }} }} }}",
     ]
 
 

@@ -30,6 +30,8 @@ EVERY = ("gowsgi", "uwsgi", "gunicorn", "gthread", "waitress", "mod_wsgi")
 SECURE = ("gowsgi", "uwsgi", "gunicorn", "gthread", "mod_wsgi")
 LIMITING = ("gowsgi",)  # that can refuse what they cannot serve
 FORKING = ("gowsgi", "uwsgi", "gunicorn")
+STATIC = ("gowsgi", "nginx")  # that serve files without an application
+KNOWN = (*EVERY, "nginx")
 
 # key: (title, format), in the order of the tables.
 COLUMNS = {
@@ -70,6 +72,10 @@ DJANGO = App(PYAPPS / "django_site", "mysite.wsgi", "application", "/notes/", b"
 PID = App(HERE / "apps", "django_pid", "application", "/notes/", b"<html")
 WAITING = App(HERE / "apps", "waiting", "application", "/", b"waited\n")
 TRANSFER = App(HERE / "apps", "transfer", "application", "/?size=3", b"\0\0\0")
+# Files that bench.py makes; the application is not asked.
+FILES = {"small": 1 << 10, "large": 10 * MIB}
+SMALL = App(HERE / "apps", "transfer", "application", "/static/small", b"\0\0\0")
+LARGE = App(HERE / "apps", "transfer", "application", "/static/large", b"\0\0\0")
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Work:
     preload: bool = False
     secure: bool = False  # under TLS
     queue: int = 0  # requests that may wait for a worker; 0: the server's default
+    static: bool = False  # FILES are served at /static/
     servers: tuple = EVERY
     targets: tuple = field(default=())
 
@@ -177,9 +184,11 @@ class Transfer(Work):
 
     up: bool = False
     size: int = GIB
+    query: str = ""  # added to what is asked for
 
     def measure(self, server, seconds):
-        self._move(server, MIB)  # both ways of the server's code have run once
+        # the server's code has run once, and a file is in the kernel's cache
+        self._move(server, self.size if self.query else MIB)
         cpu = server.cpu()
         with Watch(server) as watch:
             took = self._move(server, self.size)
@@ -195,7 +204,7 @@ class Transfer(Work):
         try:
             if self.up:
                 return client.upload(server.port, "/", size)
-            return client.download(server.port, f"/?size={size}", size)
+            return client.download(server.port, f"/?size={size}{self.query}", size)
         except (client.ExchangeError, OSError) as err:
             raise MeasureError(f"{self.title}: {err}") from err
 
@@ -404,6 +413,25 @@ WORKS = (
         workers=2,
         targets=(_ratio("req_s", "uwsgi", 1.0),),
     ),
+    Rate(
+        "static-small",
+        "static file of 1 KiB, 1 worker, 32 connections",
+        SMALL,
+        "req_s",
+        static=True,
+        servers=STATIC,
+        targets=(_ratio("req_s", "nginx", 0.7),),
+    ),
+    Rate(
+        "static-large",
+        "static file of 10 MiB, 1 worker, 8 connections",
+        LARGE,
+        "req_s",
+        static=True,
+        servers=STATIC,
+        targets=(_ratio("req_s", "nginx", 0.7),),
+        connections=8,
+    ),
     Overload(
         "overload",
         "three times as many requests as 4 workers can answer",
@@ -423,6 +451,17 @@ WORKS = (
             _ratio("mib_s", "uwsgi", 1.0),
             Target("growth_mib", 64, at_most=True),
         ),
+    ),
+    Transfer(
+        "file",
+        "1 GiB down by wsgi.file_wrapper",
+        TRANSFER,
+        "mib_s",
+        targets=(
+            _ratio("mib_s", "uwsgi", 1.0),
+            Target("growth_mib", 64, at_most=True),
+        ),
+        query="&file=1",
     ),
     Transfer(
         "up",

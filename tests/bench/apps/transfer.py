@@ -2,13 +2,17 @@
 
 GET /?size=N    answers N zero bytes, yielded in blocks of 64 KiB, with
                 Content-Length: one block is made once, so that the server's
-                copying is measured and not Python's allocating.
+                copying is measured and not Python's allocating. With &file=1 they
+                are those of a file, by wsgi.file_wrapper.
 POST /          reads the body in blocks of 64 KiB and answers its length.
 """
 
+import os
+import tempfile
 from urllib.parse import parse_qs
 
 BLOCK = bytes(65536)
+KEPT = tempfile.TemporaryFile()
 
 
 def application(environ, start_response):
@@ -19,12 +23,22 @@ def application(environ, start_response):
 
 
 def _down(environ, start_response):
-    size = int(parse_qs(environ.get("QUERY_STRING", "")).get("size", ["0"])[0])
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    size = int(query.get("size", ["0"])[0])
     start_response(
         "200 OK",
         [("Content-Type", "application/octet-stream"), ("Content-Length", str(size))],
     )
+    if "file" in query:
+        return environ["wsgi.file_wrapper"](_file(size), 65536)
     return _blocks(size)
+
+
+def _file(size):
+    """Open the one file that is kept, as large as the largest asked for."""
+    if os.fstat(KEPT.fileno()).st_size < size:
+        KEPT.truncate(size)
+    return open(f"/proc/self/fd/{KEPT.fileno()}", "rb")
 
 
 def _blocks(size):
