@@ -171,7 +171,8 @@ func TestExchange_BodyThatTricklesIsATimeout(t *testing.T) {
 	c.ask(1, false, post("/")...)
 	trickled := make(chan error, 1)
 	go func() {
-		for range 1000 { // until the answer has come, or the connection breaks
+		for range 60000 { // until the answer has come and the connection is closed; less than the window
+			time.Sleep(100 * time.Microsecond)
 			if err := c.WriteData(1, false, []byte("x")); err != nil {
 				trickled <- err
 				return
