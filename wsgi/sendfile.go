@@ -63,7 +63,17 @@ func (r *run) passFile(h *head, f *BodyFile) {
 	}
 	r.complete = true // all that the application has to do with it
 	r.letGo()
+	if r.bodiless(h.code) {
+		r.fileSent(r.exchange.Finish())
+		return
+	}
 	r.fileSent(files.Send(r.exchange, f.File, f.Offset, length))
+}
+
+// bodiless says that no body follows the head, whatever its Content-Length says:
+// RFC 9110 §6.4.1. The file need not be read then.
+func (r *run) bodiless(status int) bool {
+	return string(r.request.Method) == "HEAD" || status == 204 || status == 205 || status == 304
 }
 
 // droppedLimit is how much of a body is read and dropped before the application

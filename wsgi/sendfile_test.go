@@ -138,6 +138,24 @@ func TestGateway_SendsTheFileItIsGiven(t *testing.T) {
 	}
 }
 
+func TestGateway_ReadsNoFileForAHeadAlone(t *testing.T) {
+	for method, status := range map[string]string{"HEAD": "200 OK", "GET": "304 Not Modified"} {
+		s := newScene(t)
+		s.request.Method, s.call.status = []byte(method), status
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.call.file = &BodyFile{File: f, Length: 1 << 40}
+		s.play()
+		s.saw("head "+status, "finish")
+		s.told("begin", "head", "detach")
+		if s.exchange.length != 1<<40 {
+			t.Errorf("%s %s: length = %d, want the file's", method, status, s.exchange.length)
+		}
+	}
+}
+
 func TestGateway_BreaksOffAFileThatIsTooShort(t *testing.T) {
 	s := newScene(t)
 	path := filepath.Join(t.TempDir(), "file")
