@@ -17,7 +17,8 @@ type Request struct {
 	// Target is the request-target as received (RFC 9112 §3.2), in any of its forms.
 	Target []byte
 	// Path is the path of the target, still percent-encoded, starting with '/'. It is "*" for the
-	// asterisk form (OPTIONS *). With a mount point, ScriptName is not part of it any more.
+	// asterisk form (OPTIONS *). With a mount point, ScriptName is not part of it any more, and it is
+	// empty where the target ends with that.
 	Path []byte
 	// Query is the query of the target, still percent-encoded and without '?'; empty when there is none.
 	Query []byte
@@ -37,7 +38,8 @@ type Request struct {
 	Scheme string
 	// RemoteAddr and RemotePort are the peer's address and port; both empty on a unix socket.
 	RemoteAddr, RemotePort string
-	// ServerName and ServerPort are those of the listener. The Host field does not change them.
+	// ServerName and ServerPort are those of the listener, or of the proxy that a client has addressed; the
+	// Host field does not change the name. An IPv6 address is in brackets (RFC 3875 §4.1.14).
 	ServerName, ServerPort string
 	// ScriptName is the mount point of the application, decoded; empty at the root.
 	ScriptName string

@@ -16,6 +16,8 @@ Any method, any path: 200, application/json, one object:
     which of the methods a file-like input may have are there and callable.
 ``errors_methods``
     the same for wsgi.errors.
+``url``
+    the URL that wsgiref makes of the environ (PEP 3333, URL Reconstruction).
 ``body``
     ``length``, ``sha256`` and ``hex`` of the request body, read to its end.
 
@@ -25,6 +27,7 @@ Meant for bodies of some kilobytes: the whole body and its hex are held in memor
 
 import hashlib
 import json
+from wsgiref.util import request_uri
 
 INPUT_METHODS = ("read", "readline", "readlines", "readinto", "__iter__", "close")
 ERRORS_METHODS = ("write", "writelines", "flush")
@@ -76,6 +79,7 @@ def description(environ):
         "odd_keys": [repr(key) for key in environ if type(key) is not str],
         "input_methods": methods_of(environ["wsgi.input"], INPUT_METHODS),
         "errors_methods": methods_of(environ["wsgi.errors"], ERRORS_METHODS),
+        "url": request_uri(environ),
         "body": {
             "length": len(body),
             "sha256": hashlib.sha256(body).hexdigest(),

@@ -429,7 +429,7 @@ func TestCommandLine_WritesAccessLog(t *testing.T) {
 	s := Start(t, "hello", "--access-logfile", file)
 	s.Ask("/path?query", "Referer: http://other/", `User-Agent: te"st`)
 	line := newLogFile(t, file).await("GET /path?query")
-	want := regexp.MustCompile(`^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /path\?query HTTP/1\.1" 200 14 "http://other/" "te\\"st"$`)
+	want := regexp.MustCompile(`^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /path\?query HTTP/1\.1" 200 14 "http://other/" "te\\"st" [0-9a-f]{16}$`)
 	if !want.MatchString(line) {
 		t.Errorf("access log = %q, want %s", line, want)
 	}

@@ -476,8 +476,8 @@ func TestHTTP_ListensOnAbstractSockets(t *testing.T) {
 func TestHTTP_ListensOnIPv6(t *testing.T) {
 	s := Start(t, "echo", "-b", "[::1]:0")
 	environ := s.object(s.Ask("/"))["environ"].(map[string]any)
-	if environ["REMOTE_ADDR"] != "::1" || environ["SERVER_NAME"] != "::1" {
-		t.Errorf("REMOTE_ADDR, SERVER_NAME = %q, %q; want ::1", environ["REMOTE_ADDR"], environ["SERVER_NAME"])
+	if environ["REMOTE_ADDR"] != "::1" || environ["SERVER_NAME"] != "[::1]" {
+		t.Errorf("REMOTE_ADDR, SERVER_NAME = %q, %q; want ::1, [::1]", environ["REMOTE_ADDR"], environ["SERVER_NAME"])
 	}
 }
 

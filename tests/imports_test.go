@@ -20,12 +20,13 @@ var mayImport = map[string][]string{
 		"golang.org/x/sys/unix", "github.com/urfave/cli/v2",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"gowsgi/embed", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi", "gowsgi/wsgi/files", "gowsgi/wsgi/http1",
-		"gowsgi/wsgi/http2", "gowsgi/wsgi/secure",
+		"gowsgi/wsgi/http2", "gowsgi/wsgi/peers", "gowsgi/wsgi/secure",
 	},
 	"gowsgi/workers":    {"golang.org/x/sys/unix", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/wsgi"},
 	"gowsgi/wsgi":       {"golang.org/x/sys/unix", "gowsgi/environ", "gowsgi/wsgi/files"},
 	"gowsgi/wsgi/files": {"gowsgi/environ"},
 	"gowsgi/wsgi/http1": {"gowsgi/environ"},
+	"gowsgi/wsgi/peers": {"gowsgi/environ"},
 	"gowsgi/wsgi/http2": {
 		"golang.org/x/net/http2", "golang.org/x/net/http2/hpack",
 		"gowsgi/environ", "gowsgi/wsgi/http1",
@@ -51,6 +52,7 @@ var testsMayImport = map[string][]string{
 	"gowsgi/wsgi/http1":    {"gowsgi/wsgi/http1", "gowsgi/wsgi/secure/securetest"},
 	"gowsgi/wsgi/http2":    {"gowsgi/wsgi/http2"},
 	"gowsgi/wsgi/secure":   {"gowsgi/wsgi/secure", "gowsgi/wsgi/secure/securetest"},
+	"gowsgi/wsgi/peers":    {"gowsgi/wsgi/peers"},
 	"gowsgi/environ":       {"gowsgi/environ"},
 	// The zygote's tests drive it as the front does.
 	"gowsgi/embed": {"golang.org/x/sys/unix", "gowsgi/embed", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi"},

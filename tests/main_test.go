@@ -89,7 +89,8 @@ func cleanEnvironment(more ...string) []string {
 		switch {
 		case strings.HasPrefix(name, "GOWSGI_"), strings.HasPrefix(name, "PYTHON"),
 			strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "WATCHDOG_"), name == "NOTIFY_SOCKET",
-			name == "VIRTUAL_ENV", name == "PORT", name == "WEB_CONCURRENCY":
+			name == "VIRTUAL_ENV", name == "PORT", name == "WEB_CONCURRENCY",
+			name == "SCRIPT_NAME", name == "FORWARDED_ALLOW_IPS":
 		default:
 			kept = append(kept, pair)
 		}

@@ -319,6 +319,7 @@ type scene struct {
 	retry    bool
 	static   *files.Static
 	sendfile *files.Sendfile
+	idField  string
 }
 
 // NewCall implements Backend.
@@ -346,7 +347,7 @@ func field(name, value string) environ.Header {
 func (s *scene) play() {
 	s.t.Helper()
 	g := New(Options{
-		Backend: s, RetryLost: s.retry, Static: s.static, Sendfile: s.sendfile, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Backend: s, RetryLost: s.retry, RequestIDField: s.idField, Static: s.static, Sendfile: s.sendfile, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Access: func(r *AccessRecord) {
 			s.records, s.id = append(s.records, *r), string(r.Request.RequestID)
 		},

@@ -1,6 +1,7 @@
 package wsgi
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -65,6 +66,10 @@ type Options struct {
 	// file in TempDir. When it is full the application waits, as it does at once
 	// with 0.
 	ResponseBuffer int64
+	// RequestIDField is the name of the field in which the application and the
+	// client get the request's id; empty: neither. No request may come with a
+	// field of that name.
+	RequestIDField string
 	// Access, if not nil, is called once for each exchange, after its answer.
 	// The record and what it points to are lent for the call.
 	Access func(*AccessRecord)
@@ -82,13 +87,14 @@ type AccessRecord struct {
 // Gateway serves exchanges; it may be used by any number of goroutines.
 type Gateway struct {
 	options Options
+	idField []byte // Options.RequestIDField
 	ids     requestIDs
 	runs    sync.Pool // of *run
 }
 
 // New returns a Gateway in front of o.Backend.
 func New(o Options) *Gateway {
-	g := &Gateway{options: o}
+	g := &Gateway{options: o, idField: []byte(o.RequestIDField)}
 	g.ids.start()
 	g.runs.New = func() any {
 		r := &run{gateway: g, call: o.Backend.NewCall()}
@@ -101,7 +107,7 @@ func New(o Options) *Gateway {
 // Serve runs the application for x, whose request is r, and answers. When it
 // returns, x is finished or aborted. r.ContentLength is set if the length of a
 // chunked body has become known; r.RequestID is set for the duration of the
-// call, if it was empty.
+// call, if it was empty, and r.Headers has it, too, as Options.RequestIDField.
 func (g *Gateway) Serve(x Exchange, r *environ.Request) {
 	if static := g.options.Static; static != nil && static.Covers(r.Path) {
 		g.serveStatic(x, r)
@@ -116,8 +122,13 @@ func (g *Gateway) Serve(x Exchange, r *environ.Request) {
 	if nameless {
 		r.RequestID = g.ids.next(&one.ownID)
 	}
+	came := len(r.Headers)
+	if len(g.idField) > 0 {
+		r.Headers = append(r.Headers, environ.Header{Name: g.idField, Value: r.RequestID})
+	}
 	one.serve(x, r)
 	g.record(x, r, started)
+	r.Headers = r.Headers[:came]
 	if nameless {
 		r.RequestID = nil // its bytes are the next request's
 	}
@@ -232,14 +243,34 @@ func (r *run) end() {
 	}
 }
 
+// refuse answers with a small page that has the request's id, too.
+func (r *run) refuse(status int, why string, fields ...environ.Header) error {
+	return r.exchange.Refuse(status, why, r.named(fields)...)
+}
+
+// named adds the request's id to the fields of an answer, unless the
+// application has set a field of that name itself.
+func (r *run) named(fields []environ.Header) []environ.Header {
+	name := r.gateway.idField
+	if len(name) == 0 {
+		return fields
+	}
+	for i := range fields {
+		if len(fields[i].Name) == len(name) && bytes.EqualFold(fields[i].Name, name) {
+			return fields
+		}
+	}
+	return append(fields, environ.Header{Name: name, Value: r.request.RequestID})
+}
+
 func (r *run) refuseBegin(err error) {
 	switch {
 	case errors.Is(err, ErrTooLarge):
-		_ = r.exchange.Refuse(431, "the request's header fields are too large together")
+		_ = r.refuse(431, "the request's header fields are too large together")
 	case errors.Is(err, ErrQueueFull):
-		_ = r.exchange.Refuse(503, overloaded, retryAfter)
+		_ = r.refuse(503, overloaded, retryAfter)
 	default:
-		_ = r.exchange.Refuse(503, "the server is stopping", retryAfter)
+		_ = r.refuse(503, "the server is stopping", retryAfter)
 	}
 }
 
@@ -271,9 +302,11 @@ func (r *run) answer() {
 	head, err := readHead(status, fields, known)
 	if err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
-		_ = r.exchange.Refuse(500, internalError)
+		_ = r.refuse(500, internalError)
 		return
 	}
+	head.fields = r.named(head.fields)
+	r.fields = head.fields
 	if r.sendsFile(&head) {
 		return
 	}
@@ -283,7 +316,7 @@ func (r *run) answer() {
 	}
 	if err := r.exchange.WriteHead(head.code, head.reason, head.fields, head.length); err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
-		_ = r.exchange.Refuse(500, internalError)
+		_ = r.refuse(500, internalError)
 		return
 	}
 	r.passBody(head.length)
@@ -436,7 +469,7 @@ func (r *run) failed(err error) {
 		r.exchange.Abort()
 		return
 	}
-	_ = r.exchange.Refuse(code, why, fields...) // the client may have gone, too
+	_ = r.refuse(code, why, fields...) // the client may have gone, too
 }
 
 // diagnose logs why there is no answer, or no whole one, and says what to tell the
@@ -468,12 +501,12 @@ func (r *run) refuseBody(err error) {
 	if errors.As(err, &full) {
 		r.gateway.options.Log.Error("a request body cannot be buffered; the request is refused",
 			"request", requestLine(r.request), "id", r.id(), "directory", r.gateway.options.TempDir, "error", full.err)
-		_ = r.exchange.Refuse(503, "the server has no room for this request's body just now", retryAfter)
+		_ = r.refuse(503, "the server has no room for this request's body just now", retryAfter)
 		return
 	}
 	var status interface{ Status() int }
 	if errors.As(err, &status) && status.Status() != 0 {
-		_ = r.exchange.Refuse(status.Status(), err.Error())
+		_ = r.refuse(status.Status(), err.Error())
 		return
 	}
 	r.exchange.Abort()

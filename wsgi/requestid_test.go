@@ -2,7 +2,10 @@ package wsgi
 
 import (
 	"regexp"
+	"slices"
 	"testing"
+
+	"gowsgi/environ"
 )
 
 func TestRequestIDs_AreSixteenHexDigitsEachOnce(t *testing.T) {
@@ -35,5 +38,56 @@ func TestRequestIDs_CostNoAllocation(t *testing.T) {
 	var room [requestIDLength]byte
 	if n := testing.AllocsPerRun(100, func() { ids.next(&room) }); n != 0 {
 		t.Errorf("next() allocates %v times, want none", n)
+	}
+}
+
+// idScene is a request with an id behind a gateway that tells it.
+func idScene(t *testing.T, id string) *scene {
+	s := newScene(t)
+	s.idField = "X-Request-ID"
+	s.request.RequestID = []byte(id)
+	return s
+}
+
+func TestGateway_TellsTheIDToApplicationAndClient(t *testing.T) {
+	for _, id := range []string{"", "given"} {
+		s := idScene(t, id)
+		s.play()
+		vars, err := environ.Unpack(s.call.request.Environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := map[string]string{}
+		for _, v := range vars {
+			told[v.Key] = v.Value
+		}
+		if s.id == "" || id != "" && s.id != id || told["HTTP_X_REQUEST_ID"] != s.id || told["gowsgi.request_id"] != s.id {
+			t.Errorf("id %q: environ has %q and %q, want %q in both", s.id, told["HTTP_X_REQUEST_ID"], told["gowsgi.request_id"], s.id)
+		}
+		if want := []string{"X-App: 1", "X-Request-ID: " + s.id}; !slices.Equal(s.exchange.fields, want) {
+			t.Errorf("fields = %q, want %q", s.exchange.fields, want)
+		}
+		if len(s.request.Headers) != 0 {
+			t.Errorf("the request is left with fields %q, want none", s.request.Headers)
+		}
+	}
+}
+
+func TestGateway_LeavesTheApplicationsID(t *testing.T) {
+	s := idScene(t, "given")
+	s.call.headers = append(s.call.headers, field("x-request-id", "mine"))
+	s.play()
+	if want := []string{"X-App: 1", "x-request-id: mine"}; !slices.Equal(s.exchange.fields, want) {
+		t.Errorf("fields = %q, want %q", s.exchange.fields, want)
+	}
+}
+
+func TestGateway_TellsTheIDWithItsOwnAnswers(t *testing.T) {
+	s := idScene(t, "given")
+	s.call.beginErr = ErrQueueFull
+	s.play()
+	s.saw("refuse 503")
+	if want := []string{"Retry-After: 1", "X-Request-ID: given"}; !slices.Equal(s.exchange.fields, want) {
+		t.Errorf("fields = %q, want %q", s.exchange.fields, want)
 	}
 }

@@ -37,7 +37,7 @@ func (r *run) sendsFile(h *head) bool {
 	}
 	if err := file.WriteHead(r.exchange, r.request, h.code, h.reason, h.fields); err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
-		_ = r.exchange.Refuse(500, internalError)
+		_ = r.refuse(500, internalError)
 		return true
 	}
 	if !r.call.Lingers() {
@@ -58,7 +58,7 @@ func (r *run) passFile(h *head, f *BodyFile) {
 	}
 	if err := r.exchange.WriteHead(h.code, h.reason, h.fields, length); err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
-		_ = r.exchange.Refuse(500, internalError)
+		_ = r.refuse(500, internalError)
 		return
 	}
 	r.complete = true // all that the application has to do with it

@@ -1,7 +1,7 @@
 package main
 
 // The access log: one line for every request, in the combined format that Apache
-// made common and gunicorn writes by default.
+// made common and gunicorn writes by default, with the request's id behind it.
 
 import (
 	"errors"
@@ -23,6 +23,7 @@ type AccessEntry struct {
 	Bytes                    int64 // of the body that was sent
 	Referer, Agent           []byte
 	Duration                 time.Duration // from the first byte received to the last one sent
+	ID                       []byte        // of the request
 }
 
 const (
@@ -172,7 +173,7 @@ func (l *AccessLog) flush(spare []byte) []byte {
 
 // appendLine appends the line for e:
 //
-//	address - - [time] "method target protocol" status bytes "referer" "agent"
+//	address - - [time] "method target protocol" status bytes "referer" "agent" id
 func (l *AccessLog) appendLine(line []byte, e *AccessEntry) []byte {
 	line = appendField(line, e.RemoteAddr)
 	line = append(line, " - - "...)
@@ -199,7 +200,9 @@ func (l *AccessLog) appendLine(line []byte, e *AccessEntry) []byte {
 	line = appendField(line, e.Referer)
 	line = append(line, '"', ' ', '"')
 	line = appendField(line, e.Agent)
-	return append(line, '"', '\n')
+	line = append(line, '"', ' ')
+	line = appendField(line, e.ID)
+	return append(line, '\n')
 }
 
 // appendField appends text, or a dash for nothing.

@@ -7,15 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -182,16 +179,17 @@ func parseHostPort(text string) (Bind, error) {
 // the kernel caps it at net.core.somaxconn. An inherited socket keeps the
 // backlog it came with. The error carries exitListen and says what to do.
 //
-// A unix socket left behind by a dead server is replaced; its file is removed
-// when the listener is closed, if it is still that listener's.
-func listen(b Bind, backlog int) (net.Listener, error) {
+// A unix socket left behind by a dead server is replaced; its file gets the
+// rights, and is removed when the listener is closed, if it is still that
+// listener's.
+func listen(b Bind, backlog int, rights fileRights) (net.Listener, error) {
 	var listener net.Listener
 	var err error
 	switch {
 	case b.FD != 0:
 		listener, err = inherit(b.FD)
 	case b.Path != "":
-		listener, err = listenUnix(b.Path, backlog)
+		listener, err = listenUnix(b.Path, backlog, rights)
 	default:
 		listener, err = listenTCP(b, backlog)
 	}
@@ -297,111 +295,6 @@ func mustListen(fd int) error {
 		return fmt.Errorf("descriptor %d is a socket that does not listen; a .socket unit needs ListenStream= and no Accept=", fd)
 	}
 	return nil
-}
-
-// A unixListener removes its socket's file when it is closed, unless the file
-// was left to a successor.
-type unixListener struct {
-	*net.UnixListener
-	file socketFile
-	left atomic.Bool
-}
-
-// Close stops listening and removes the file.
-func (l *unixListener) Close() error {
-	if !l.left.Load() {
-		l.file.remove()
-	}
-	return l.UnixListener.Close()
-}
-
-// A socketFile is the file that a unix socket was bound to.
-type socketFile struct {
-	Path   string `json:"path"` // absolute: the program may change folders
-	Device uint64 `json:"device"`
-	Inode  uint64 `json:"inode"`
-}
-
-func findSocketFile(path string) (socketFile, error) {
-	var stat unix.Stat_t
-	if err := unix.Lstat(path, &stat); err != nil {
-		return socketFile{}, err
-	}
-	absolute, err := filepath.Abs(path)
-	return socketFile{absolute, stat.Dev, stat.Ino}, err
-}
-
-// remove removes the file if it still is the one that was made: another server
-// may have put its own there.
-func (f socketFile) remove() {
-	if now, err := findSocketFile(f.Path); err == nil && now == f {
-		_ = os.Remove(f.Path)
-	}
-}
-
-func listenUnix(path string, backlog int) (net.Listener, error) {
-	abstract := path[0] == '@'
-	if !abstract {
-		if err := removeStale(path); err != nil {
-			return nil, err
-		}
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, explainUnix(path, err)
-	}
-	if err := setBacklog(listener, backlog); err != nil {
-		_ = listener.Close()
-		return nil, err
-	}
-	if abstract {
-		return listener, nil
-	}
-	listener.SetUnlinkOnClose(false)
-	file, err := findSocketFile(path)
-	if err != nil {
-		_ = listener.Close()
-		return nil, err
-	}
-	return &unixListener{UnixListener: listener, file: file}, nil
-}
-
-func explainUnix(path string, err error) error {
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("%w; stop what listens there or choose another with --bind", unix.EADDRINUSE)
-	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("the folder %s does not exist", filepath.Dir(path))
-	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w; the folder %s must be writable", unix.EACCES, filepath.Dir(path))
-	}
-	return err
-}
-
-// removeStale removes the socket at path when nobody listens on it. Anything
-// else that is there stays and is an error.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return errors.New("there is a file of that name that is not a socket; remove it or choose another path")
-	}
-	conn, err := net.DialTimeout("unix", path, time.Second) //nolint:noctx // nothing could cancel it, and it ends by itself
-	if err == nil {
-		_ = conn.Close()
-	}
-	// A full backlog (EAGAIN) has a living owner as well.
-	if err == nil || errors.Is(err, unix.EAGAIN) {
-		return errors.New("another server accepts connections there; stop it or choose another path")
-	}
-	if !errors.Is(err, unix.ECONNREFUSED) {
-		return fmt.Errorf("cannot tell whether the socket there is in use: %w", err)
-	}
-	return os.Remove(path)
 }
 
 // holderOfPort names the process that listens on a TCP port, as `nginx (pid 7)`.

@@ -64,7 +64,7 @@ func TestParseBind_Refuses(t *testing.T) {
 
 func listenOn(t *testing.T, b Bind, backlog int) net.Listener {
 	t.Helper()
-	listener, err := listen(b, backlog)
+	listener, err := listen(b, backlog, fileRights{})
 	if err != nil {
 		t.Fatalf("listen(%v) = %v, want a listener", b, err)
 	}
@@ -74,7 +74,7 @@ func listenOn(t *testing.T, b Bind, backlog int) net.Listener {
 
 func refused(t *testing.T, b Bind) string {
 	t.Helper()
-	listener, err := listen(b, 8)
+	listener, err := listen(b, 8, fileRights{})
 	if err == nil {
 		_ = listener.Close()
 		t.Fatalf("listen(%v) = a listener, want an error", b)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gowsgi/wsgi/files"
+	"gowsgi/wsgi/peers"
 )
 
 var update = flag.Bool("update", false, "rewrite the settings table in README.md")
@@ -37,6 +38,18 @@ func parse(t *testing.T, args string, lookup func(string) (string, bool)) *Setti
 	return settings
 }
 
+func networks(t *testing.T, texts ...string) (list []peers.Network) {
+	t.Helper()
+	for _, text := range texts {
+		network, err := peers.ParseNetwork(text)
+		if err != nil {
+			t.Fatalf("ParseNetwork(%q) = %v, want a network", text, err)
+		}
+		list = append(list, network)
+	}
+	return list
+}
+
 func TestCommandLine_GivesDefaults(t *testing.T) {
 	got := parse(t, "wsgi", variables())
 	got.Origins = nil
@@ -55,6 +68,8 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		RequestBuffering: true, ResponseBuffer: 64 << 20,
 		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
 		TLSMinVersion: tls.VersionTLS12, Protocols: []string{"h1", "h2"}, HTTP2Streams: 100,
+		ForwardedAllowIPs: networks(t, "127.0.0.0/8", "::1"), ProxyAllowFrom: networks(t, "127.0.0.0/8", "::1"),
+		RequestIDHeader: "X-Request-ID",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseCommandLine(wsgi) = %+v, want %+v", got, want)
@@ -74,7 +89,9 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --keep-alive-requests 7 --max-connections 8 --max-connections-per-ip 9"+
 		" --log-level warning -p p.pid -n shop --certfile a.pem --certfile b.pem --keyfile a.key --keyfile b.key"+
 		" --ca-certs ca.pem --cert-reqs 1 --tls-min-version 1.3 --http-protocols h2 --http2-max-concurrent-streams 5"+
-		" --redirect-http :82 --redirect-port 444 -b https://h:83 -b http://fd://6", variables())
+		" --redirect-http :82 --redirect-port 444 -b https://h:83 -b http://fd://6"+
+		" --socket-mode 0660 --socket-owner 0:7 --forwarded-allow-ips 10.0.0.0/8,::1 --forwarded-allow-ips * --proxy-protocol"+
+		" --proxy-allow-from 192.0.2.1 --request-id-header X-Trace --root-path /shop/", variables())
 	got.Origins = nil
 	want := &Settings{
 		App:     AppSpec{"app", "make()"},
@@ -97,6 +114,9 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		Certfiles: []string{"a.pem", "b.pem"}, Keyfiles: []string{"a.key", "b.key"}, CACerts: "ca.pem",
 		CertReqs: tls.VerifyClientCertIfGiven, TLSMinVersion: tls.VersionTLS13, Protocols: []string{"h2"}, HTTP2Streams: 5,
 		Redirects: []Bind{{Port: 82}}, RedirectPort: 444,
+		SocketMode: 0o660, SocketOwner: Owner{given: true, gid: 7}, ProxyProtocol: true,
+		ForwardedAllowIPs: networks(t, "10.0.0.0/8", "::1", "*"), ProxyAllowFrom: networks(t, "192.0.2.1"),
+		RequestIDHeader: "X-Trace", RootPath: "/shop",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseCommandLine(every flag) = %+v, want %+v", got, want)
@@ -144,6 +164,13 @@ func TestCommandLine_VariablesHoldListsAndToggles(t *testing.T) {
 	}
 }
 
+func TestCommandLine_TakesWhatOtherServersAreToldOfProxies(t *testing.T) {
+	got := parse(t, "a --request-id-header none", variables("SCRIPT_NAME", "/shop", "FORWARDED_ALLOW_IPS", "10.0.0.1, 10.0.0.2"))
+	if got.RootPath != "/shop" || got.RequestIDHeader != "" || !reflect.DeepEqual(got.ForwardedAllowIPs, networks(t, "10.0.0.1", "10.0.0.2")) {
+		t.Errorf("settings = %q, %q, %v; want /shop, no field, 10.0.0.1 and 10.0.0.2", got.RootPath, got.RequestIDHeader, got.ForwardedAllowIPs)
+	}
+}
+
 func TestCommandLine_RefusesInOneLine(t *testing.T) {
 	for args, want := range map[string]string{
 		"--workers four a":          `--workers "four": not a whole number (want 1 or more)`,
@@ -158,28 +185,36 @@ func TestCommandLine_RefusesInOneLine(t *testing.T) {
 		"--max-body-size -1 a":      `--max-body-size "-1": out of range (want 0 or more bytes, below 8 EiB)`,
 		"--max-body-size 8589934592G a": `--max-body-size "8589934592G": ` +
 			`out of range (want 0 or more bytes, below 8 EiB)`,
-		"--static /s a":                `--static "/s": no folder (want /PREFIX=DIR)`,
-		"--static /=x a":               `--static "/=x": the prefix would be everything (want /PREFIX=DIR)`,
-		"--static s=x a":               `--static "s=x": the prefix begins with no slash (want /PREFIX=DIR)`,
-		"--static /a/../b=x a":         `--static "/a/../b=x": the prefix has a segment "..", which no path of a request has`,
-		"--static-max-age 400000000 a": `--static-max-age "400000000": out of range (want 0 to 10 years)`,
-		"--log-level loud a":           `--log-level "loud": no such level (want debug, info, warning, error, critical)`,
-		"-e A a":                       `--env "A": no value (want NAME=VALUE)`,
-		"-e =1 a":                      `--env "=1": no name (want NAME=VALUE)`,
-		"--preload=perhaps a":          `--preload "perhaps": neither true nor false`,
-		"-b :1,nowhere a":              `--bind ":1,nowhere": "nowhere": no port (` + bindForms + `)`,
-		"-b , a":                       `--bind: no address given`,
-		"--worker 4 a":                 `no flag --worker; did you mean --workers?`,
-		"--wrkers=4 a":                 `no flag --wrkers; did you mean --workers?`,
-		"-workers 4 a":                 `no flag -workers; did you mean --workers?`,
-		"--max_body_size 4 a":          `no flag --max_body_size; did you mean --max-body-size?`,
-		"--xyzzy a":                    `no flag --xyzzy; gowsgi --help lists them`,
-		"-x a":                         `no flag -x; gowsgi --help lists them`,
-		"a -w":                         `-w: no value given (want NUMBER)`,
-		"--chdir --preload a":          `--chdir: no value given (want DIR)`,
-		"":                             `no application given; usage: ` + usageLine,
-		"a:b c":                        `unexpected argument "c" after the application "a:b"`,
-		"a.py":                         `"a.py" is a file name; did you mean "a:application"?`,
+		"--static /s a":                   `--static "/s": no folder (want /PREFIX=DIR)`,
+		"--static /=x a":                  `--static "/=x": the prefix would be everything (want /PREFIX=DIR)`,
+		"--static s=x a":                  `--static "s=x": the prefix begins with no slash (want /PREFIX=DIR)`,
+		"--static /a/../b=x a":            `--static "/a/../b=x": the prefix has a segment "..", which no path of a request has`,
+		"--static-max-age 400000000 a":    `--static-max-age "400000000": out of range (want 0 to 10 years)`,
+		"--log-level loud a":              `--log-level "loud": no such level (want debug, info, warning, error, critical)`,
+		"-e A a":                          `--env "A": no value (want NAME=VALUE)`,
+		"-e =1 a":                         `--env "=1": no name (want NAME=VALUE)`,
+		"--preload=perhaps a":             `--preload "perhaps": neither true nor false`,
+		"-b :1,nowhere a":                 `--bind ":1,nowhere": "nowhere": no port (` + bindForms + `)`,
+		"-b , a":                          `--bind: no address given`,
+		"--socket-mode 888 a":             `--socket-mode "888": not permissions (want octal digits, 1 to 777, such as 660)`,
+		"--socket-mode 1777 a":            `--socket-mode "1777": not permissions (want octal digits, 1 to 777, such as 660)`,
+		"--socket-owner : a":              `--socket-owner ":": nobody (want USER, USER:GROUP or :GROUP)`,
+		"--forwarded-allow-ips ::1,x a":   `--forwarded-allow-ips "::1,x": "x": not an address or network (want 10.0.0.1, 10.0.0.0/8, ::1, fd00::/8, * or none)`,
+		"--proxy-allow-from 10.1.0.0/8 a": `--proxy-allow-from "10.1.0.0/8": has bits behind its prefix; did you mean 10.0.0.0/8?`,
+		"--request-id-header X:Y a":       `--request-id-header "X:Y": not a field's name (want letters, digits and "-", or none)`,
+		"--request-id-header Host a":      `--request-id-header "Host": that field means something else already`,
+		"--root-path shop a":              `--root-path "shop": not a mount point (want a path like /shop, without "?", "#", "//", "." or ".." in it)`,
+		"--worker 4 a":                    `no flag --worker; did you mean --workers?`,
+		"--wrkers=4 a":                    `no flag --wrkers; did you mean --workers?`,
+		"-workers 4 a":                    `no flag -workers; did you mean --workers?`,
+		"--max_body_size 4 a":             `no flag --max_body_size; did you mean --max-body-size?`,
+		"--xyzzy a":                       `no flag --xyzzy; gowsgi --help lists them`,
+		"-x a":                            `no flag -x; gowsgi --help lists them`,
+		"a -w":                            `-w: no value given (want NUMBER)`,
+		"--chdir --preload a":             `--chdir: no value given (want DIR)`,
+		"":                                `no application given; usage: ` + usageLine,
+		"a:b c":                           `unexpected argument "c" after the application "a:b"`,
+		"a.py":                            `"a.py" is a file name; did you mean "a:application"?`,
 	} {
 		var out bytes.Buffer
 		settings, err := parseCommandLine(strings.Fields(args), variables(), &out, "")

@@ -25,6 +25,7 @@ import (
 	"gowsgi/wsgi"
 	"gowsgi/wsgi/files"
 	"gowsgi/wsgi/http1"
+	"gowsgi/wsgi/peers"
 	"gowsgi/wsgi/secure"
 )
 
@@ -215,9 +216,10 @@ func (f *front) checkChroot() error {
 	return nil
 }
 
-// handOver gives the unix sockets that were made here to the application's user.
+// handOver gives the unix sockets that were made here to the application's user,
+// unless --socket-owner has named another.
 func (f *front) handOver() error {
-	if f.identity == nil {
+	if f.identity == nil || f.settings.SocketOwner.given {
 		return nil
 	}
 	for _, s := range f.sockets {
@@ -309,6 +311,18 @@ func (f *front) summary() string {
 		workers = fmt.Sprintf("%d to %d", s.MinWorkers, s.MaxWorkers)
 	}
 	return fmt.Sprintf("%s, workers: %s, threads: %d", s.App, workers, s.Threads)
+}
+
+// behindProxy makes l read PROXY headers, if it shall.
+func (f *front) behindProxy(l net.Listener) net.Listener {
+	if !f.settings.ProxyProtocol {
+		return l
+	}
+	return peers.Listen(l, peers.ListenOptions{
+		Allow:   peers.NewTrust(f.settings.ProxyAllowFrom),
+		Timeout: f.settings.HeaderTimeout,
+		Log:     f.log,
+	})
 }
 
 // startPool returns no pool and no error when a signal ended the attempt.
@@ -447,9 +461,12 @@ func (f *front) zygoteSettings() ([]byte, error) {
 func (f *front) serverOptions() http1.Options {
 	s := f.settings
 	gateway := wsgi.New(wsgi.Options{
-		Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(),
+		Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(), RequestIDField: s.RequestIDHeader,
 		RequestBuffering: s.RequestBuffering, TempDir: s.TempDir, ResponseBuffer: s.ResponseBuffer,
 		Static: f.static, Sendfile: f.sendfile,
+	})
+	resolver := peers.NewResolver(peers.Options{
+		Trust: peers.NewTrust(s.ForwardedAllowIPs), RequestID: s.RequestIDHeader, Mount: s.RootPath,
 	})
 	o := http1.Options{
 		Limits:    s.limits(),
@@ -457,16 +474,22 @@ func (f *front) serverOptions() http1.Options {
 		Admission: s.admission(f.log),
 		Server:    "gowsgi",
 		Log:       f.log,
-		Handler:   handler{gateway},
+		Handler:   handler{resolver, gateway},
 	}
-	f.addHTTP2(&o, gateway)
+	f.addHTTP2(&o, http2Handler{resolver, gateway})
 	return o
 }
 
-// handler joins http1 and wsgi, which do not know each other.
-type handler struct{ gateway *wsgi.Gateway }
+// handler joins http1, peers and wsgi, which do not know each other.
+type handler struct {
+	resolver *peers.Resolver
+	gateway  *wsgi.Gateway
+}
 
-func (h handler) ServeExchange(x *http1.Exchange) { h.gateway.Serve(x, &x.Request) }
+func (h handler) ServeExchange(x *http1.Exchange) {
+	h.resolver.Resolve(&x.Request)
+	h.gateway.Serve(x, &x.Request)
+}
 
 // accessHook turns what the gateway tells into lines of the access log.
 func (f *front) accessHook() func(*wsgi.AccessRecord) {
@@ -483,6 +506,7 @@ func (f *front) accessHook() func(*wsgi.AccessRecord) {
 			Status:     r.Status,
 			Bytes:      r.Written,
 			Duration:   r.Duration,
+			ID:         r.Request.RequestID,
 		}
 		for i := range r.Request.Headers {
 			switch h := &r.Request.Headers[i]; {

@@ -194,16 +194,16 @@ func openSockets(s *Settings, passed *inheritance) ([]*socket, error) {
 	if s.Origins["bind"] == "default" && passed.fromSystemd() {
 		binds = []Bind{{Systemd: true}}
 	}
-	return openBinds(binds, s.Backlog, passed)
+	return openBinds(binds, s, passed)
 }
 
 // openBinds opens binds that were not passed.
-func openBinds(binds []Bind, backlog int, passed *inheritance) ([]*socket, error) {
+func openBinds(binds []Bind, s *Settings, passed *inheritance) ([]*socket, error) {
 	var sockets []*socket
 	for _, b := range binds {
 		taken, err := passed.take(b)
-		for _, s := range taken {
-			s.scheme = b.Scheme
+		for _, one := range taken {
+			one.scheme = b.Scheme
 		}
 		sockets = append(sockets, taken...)
 		switch {
@@ -214,7 +214,7 @@ func openBinds(binds []Bind, backlog int, passed *inheritance) ([]*socket, error
 		case b.Systemd:
 			return sockets, exitCodef(exitListen, "cannot listen on %s: %w", b, errNonePassed(b.Name))
 		}
-		listener, err := listen(b, backlog)
+		listener, err := listen(b, s.Backlog, fileRights{s.SocketMode, s.SocketOwner})
 		if err != nil {
 			return sockets, err
 		}
@@ -228,7 +228,7 @@ func openRedirects(s *Settings, passed *inheritance) ([]*socket, error) {
 	if len(s.Redirects) == 0 {
 		return nil, nil
 	}
-	sockets, err := openBinds(s.Redirects, s.Backlog, passed)
+	sockets, err := openBinds(s.Redirects, s, passed)
 	for _, one := range sockets {
 		one.redirect = true
 	}

@@ -6,14 +6,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"gowsgi/wsgi/files"
+	"gowsgi/wsgi/peers"
 )
 
 // A kind says how one setting is written and where its value goes.
@@ -120,6 +123,55 @@ func level(field func(*Settings) *slog.Level) kind {
 			names[i] = strings.ToLower(known.name)
 		}
 		return fmt.Errorf("no such level (want %s)", strings.Join(names, ", "))
+	}}
+}
+
+// permissions keeps those of a file, written in octal: 660.
+func permissions(field func(*Settings) *fs.FileMode) kind {
+	return kind{word: "MODE", store: func(s *Settings, text string) error {
+		value, err := strconv.ParseUint(text, 8, 32)
+		if err != nil || value == 0 || value > 0o777 {
+			return errors.New("not permissions (want octal digits, 1 to 777, such as 660)")
+		}
+		*field(s) = fs.FileMode(value)
+		return nil
+	}}
+}
+
+func owner(field func(*Settings) *Owner) kind {
+	return kind{word: "USER:GROUP", store: func(s *Settings, text string) error {
+		value, err := parseOwner(text)
+		*field(s) = value
+		return err
+	}}
+}
+
+// fieldName keeps the name of a header field; "none" and nothing at all mean none.
+func fieldName(field func(*Settings) *string) kind {
+	return kind{word: "NAME", store: func(s *Settings, text string) error {
+		if text == "none" {
+			text = ""
+		}
+		for _, c := range text {
+			if !strings.ContainsRune("-0123456789abcdefghijklmnopqrstuvwxyz", unicode.ToLower(c)) {
+				return errors.New("not a field's name (want letters, digits and \"-\", or none)")
+			}
+		}
+		switch strings.ToLower(text) {
+		case "host", "content-length", "content-type", "transfer-encoding", "connection", "forwarded", "x-forwarded-for", "cookie", "authorization":
+			return errors.New("that field means something else already")
+		}
+		*field(s) = text
+		return nil
+	}}
+}
+
+// mountPoint keeps a path such as /shop.
+func mountPoint(field func(*Settings) *string) kind {
+	return kind{word: "PATH", store: func(s *Settings, text string) error {
+		value, err := peers.ParseMount(text)
+		*field(s) = value
+		return err
 	}}
 }
 

@@ -221,17 +221,18 @@ func entry() *AccessEntry {
 		Time:       time.Date(2026, 11, 21, 4, 18, 0, 0, time.FixedZone("", 3600)),
 		Method:     []byte("GET"), Target: []byte("/a?b=c"), Protocol: []byte("HTTP/1.1"),
 		Status: 200, Bytes: 1234, Referer: []byte("http://x/"), Agent: []byte("curl/8"),
+		ID: []byte("00c0ffee"),
 	}
 }
 
-const entryLine = `192.0.2.7 - - [21/Nov/2026:04:18:00 +0100] "GET /a?b=c HTTP/1.1" 200 1234 "http://x/" "curl/8"` + "\n"
+const entryLine = `192.0.2.7 - - [21/Nov/2026:04:18:00 +0100] "GET /a?b=c HTTP/1.1" 200 1234 "http://x/" "curl/8" 00c0ffee` + "\n"
 
 func TestAccessLog_WritesTheCombinedFormat(t *testing.T) {
 	log, path, _ := openTestAccessLog(t)
 	log.Log(entry())
 	log.Log(&AccessEntry{Time: entry().Time.Add(time.Second), Status: 400})
 	log.Flush()
-	want := entryLine + `- - - [21/Nov/2026:04:18:01 +0100] "-" 400 0 "-" "-"` + "\n"
+	want := entryLine + `- - - [21/Nov/2026:04:18:01 +0100] "-" 400 0 "-" "-" -` + "\n"
 	if got := content(t, path); got != want {
 		t.Errorf("access log = %q, want %q", got, want)
 	}
@@ -244,7 +245,7 @@ func TestAccessLog_CannotBeForged(t *testing.T) {
 	e.Agent = []byte("x\" 200 \"\n")
 	log.Log(e)
 	log.Flush()
-	want := `192.0.2.7 - - [21/Nov/2026:04:18:00 +0100] "GET /\"\\\x0d\x0a\x00\x7f\xc3\xa4 HTTP/1.1" 200 1234 "http://x/" "x\" 200 \"\x0a"` + "\n"
+	want := `192.0.2.7 - - [21/Nov/2026:04:18:00 +0100] "GET /\"\\\x0d\x0a\x00\x7f\xc3\xa4 HTTP/1.1" 200 1234 "http://x/" "x\" 200 \"\x0a" 00c0ffee` + "\n"
 	if got := content(t, path); got != want {
 		t.Errorf("access log = %q, want %q", got, want)
 	}

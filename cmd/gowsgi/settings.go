@@ -6,11 +6,13 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"time"
 
 	"gowsgi/wsgi/files"
+	"gowsgi/wsgi/peers"
 )
 
 // Settings is what one run was asked to do, checked and typed.
@@ -42,8 +44,16 @@ type Settings struct {
 	// RetryOnCrash: run a GET or HEAD again that was lost with its worker.
 	RetryOnCrash bool
 
-	Binds   []Bind // at least one
-	Backlog int    // connections the kernel may hold ready, as in listen(2)
+	Binds       []Bind      // at least one
+	Backlog     int         // connections the kernel may hold ready, as in listen(2)
+	SocketMode  fs.FileMode // of the files of unix sockets; 0: what the umask leaves
+	SocketOwner Owner       // of the files of unix sockets
+
+	ForwardedAllowIPs []peers.Network // peers whose Forwarded and X-Forwarded fields are believed
+	ProxyProtocol     bool            // connections from ProxyAllowFrom begin with a PROXY header
+	ProxyAllowFrom    []peers.Network
+	RequestIDHeader   string // field that carries a request's id; empty: none
+	RootPath          string // SCRIPT_NAME, without a slash at its end
 
 	Certfiles, Keyfiles []string           // PEM, a key for each certificate; none: no TLS
 	CACerts             string             // PEM, who may sign clients' certificates
@@ -130,6 +140,7 @@ const (
 	groupListen = "Listening"
 	groupTLS    = "TLS and HTTP/2"
 	groupFiles  = "Files"
+	groupPeers  = "Behind proxies"
 	groupTimers = "Timers"
 	groupLimits = "Limits"
 	groupRights = "Rights of the application"
@@ -220,6 +231,14 @@ var table = []setting{
 		kind: number(func(s *Settings) *int { return &s.Backlog }, 1, 65535),
 	},
 	{
+		name: "socket-mode", group: groupListen, help: "permissions of unix sockets, such as 660; what the umask leaves if not given",
+		kind: permissions(func(s *Settings) *fs.FileMode { return &s.SocketMode }),
+	},
+	{
+		name: "socket-owner", group: groupListen, help: "give unix sockets to this user and group: USER, USER:GROUP or :GROUP, names or numbers",
+		kind: owner(func(s *Settings) *Owner { return &s.SocketOwner }),
+	},
+	{
 		name: "certfile", group: groupTLS, help: "certificate with its chain, in PEM form; of several, the one for the name that the client asks for; loaded again when the file changes and on SIGHUP",
 		kind: several("FILE", "", func(s *Settings) *[]string { return &s.Certfiles }, parseFile),
 	},
@@ -268,6 +287,31 @@ var table = []setting{
 		name: "sendfile-root", group: groupFiles,
 		help: "send files of a folder that the application names by X-Accel-Redirect, below the prefix, or by X-Sendfile",
 		kind: several("/PREFIX=DIR", "", func(s *Settings) *[]files.Mount { return &s.SendfileRoots }, parseMount),
+	},
+	{
+		name: "forwarded-allow-ips", group: groupPeers, value: loopback,
+		help:     "believe Forwarded, X-Forwarded-* and request ids of these peers and of unix sockets, remove those of others; *: everyone, none: nobody",
+		kind:     several("NETWORKS", ",", func(s *Settings) *[]peers.Network { return &s.ForwardedAllowIPs }, peers.ParseNetwork),
+		variable: []variable{{name: "FORWARDED_ALLOW_IPS"}},
+	},
+	{
+		name: "proxy-protocol", group: groupPeers, help: "expect the PROXY protocol, version 1 or 2, from --proxy-allow-from",
+		kind: toggle(func(s *Settings) *bool { return &s.ProxyProtocol }),
+	},
+	{
+		name: "proxy-allow-from", group: groupPeers, value: loopback,
+		help: "connections of these peers and on unix sockets begin with a PROXY header or are closed, others are served as they are; *: everyone",
+		kind: several("NETWORKS", ",", func(s *Settings) *[]peers.Network { return &s.ProxyAllowFrom }, peers.ParseNetwork),
+	},
+	{
+		name: "request-id-header", group: groupPeers, value: "X-Request-ID",
+		help: "field that brings a request's id to the application and to the client, and from trusted peers; none: no field",
+		kind: fieldName(func(s *Settings) *string { return &s.RequestIDHeader }),
+	},
+	{
+		name: "root-path", group: groupPeers, help: "where the application is mounted (SCRIPT_NAME); taken off the path where that begins with it",
+		kind:     mountPoint(func(s *Settings) *string { return &s.RootPath }),
+		variable: []variable{{name: "SCRIPT_NAME"}},
 	},
 	{
 		name: "keep-alive", group: groupTimers, value: "5", unit: "seconds",
@@ -426,6 +470,9 @@ var table = []setting{
 		kind: text("NAME", func(s *Settings) *string { return &s.Name }),
 	},
 }
+
+// loopback is what default lists of peers hold.
+const loopback = "127.0.0.0/8,::1"
 
 // env is the variable that stands for the setting: GOWSGI_KEEP_ALIVE.
 func (s *setting) env() string {

@@ -18,6 +18,7 @@ import (
 	"gowsgi/wsgi"
 	"gowsgi/wsgi/http1"
 	"gowsgi/wsgi/http2"
+	"gowsgi/wsgi/peers"
 	"gowsgi/wsgi/secure"
 )
 
@@ -174,13 +175,14 @@ func (s *socket) address() string {
 
 // serveSocket serves what comes through s until the server stops.
 func (f *front) serveSocket(s *socket) error {
+	l := f.behindProxy(s)
 	switch {
 	case s.redirect:
-		return f.redirect.Serve(s)
+		return f.redirect.Serve(l)
 	case s.secure:
-		return f.server.Serve(tls.NewListener(s, f.certificates.Config()))
+		return f.server.Serve(tls.NewListener(l, f.certificates.Config()))
 	}
-	return f.server.Serve(s)
+	return f.server.Serve(l)
 }
 
 // both asks both servers for something at the same time.
@@ -199,7 +201,7 @@ func (f *front) shutdown(ctx context.Context) error {
 
 // addHTTP2 makes an engine of HTTP/2 with the limits and timers of o, for the
 // connections that o's server will hand over.
-func (f *front) addHTTP2(o *http1.Options, gateway *wsgi.Gateway) {
+func (f *front) addHTTP2(o *http1.Options, h http2Handler) {
 	if f.certificates != nil {
 		o.Variables = secure.Variables
 	}
@@ -213,14 +215,20 @@ func (f *front) addHTTP2(o *http1.Options, gateway *wsgi.Gateway) {
 		Streams:  f.settings.HTTP2Streams,
 		Server:   o.Server,
 		Log:      o.Log,
-		Handler:  http2Handler{gateway},
+		Handler:  h,
 	})
 }
 
-// http2Handler joins http2 and wsgi, which do not know each other.
-type http2Handler struct{ gateway *wsgi.Gateway }
+// http2Handler joins http2, peers and wsgi, which do not know each other.
+type http2Handler struct {
+	resolver *peers.Resolver
+	gateway  *wsgi.Gateway
+}
 
-func (h http2Handler) ServeExchange(x *http2.Exchange) { h.gateway.Serve(x, &x.Request) }
+func (h http2Handler) ServeExchange(x *http2.Exchange) {
+	h.resolver.Resolve(&x.Request)
+	h.gateway.Serve(x, &x.Request)
+}
 
 // redirectServer makes the server for them. Its limits and timers are those of
 // the other, its requests are in the same log.

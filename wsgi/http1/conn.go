@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,11 +99,14 @@ func (c *conn) know() {
 	}
 	e.remoteAddr, e.remotePort = splitAddr(nc.RemoteAddr())
 	e.serverName, e.serverPort = splitAddr(nc.LocalAddr())
-	if e.serverName == "" {
+	switch {
+	case e.serverName == "":
 		e.serverName, e.serverPort = "localhost", "80"
 		if c.secured {
 			e.serverPort = "443"
 		}
+	case strings.Contains(e.serverName, ":"):
+		e.serverName = "[" + e.serverName + "]" // as in a URL (RFC 3875 §4.1.14)
 	}
 	if s.o.ServerName != "" {
 		e.serverName = s.o.ServerName
@@ -409,7 +413,7 @@ func (c *conn) linger() {
 // reset makes closing the connection tell the client that something went wrong. Other than TCP there is
 // no way to: closing has to do.
 func (c *conn) reset() {
-	if tcp, ok := under(c.nc).(*net.TCPConn); ok {
+	if tcp, ok := under(c.nc).(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 }
