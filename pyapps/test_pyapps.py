@@ -214,6 +214,18 @@ class TestEcho(unittest.TestCase):
             self.assertEqual(echo.read_body(environ), want)
 
 
+class TestCollection(unittest.TestCase):
+    def test_mounts_the_others(self):
+        import collection
+
+        told = exchange(collection.application, target="/echo/a/b?c=d").json()
+        self.assertEqual(told["environ"]["SCRIPT_NAME"], "/echo")
+        self.assertEqual(told["environ"]["PATH_INFO"], "/a/b")
+        self.assertTrue(told["url"].endswith("/echo/a/b?c=d"), told["url"])
+        answer = exchange(collection.application, target="/none")
+        self.assertEqual(answer.status, "404 Not Found")
+
+
 class TestStream(unittest.TestCase):
     def test_gives_the_blocks_asked_for(self):
         import stream

@@ -38,6 +38,11 @@ func dial(t testing.TB, network, address string) *Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	return dialled(t, conn)
+}
+
+// dialled makes a Conn of a connection that is open.
+func dialled(t testing.TB, conn net.Conn) *Conn {
 	return &Conn{Conn: conn, T: t, reader: bufio.NewReader(conn)}
 }
 
