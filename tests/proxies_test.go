@@ -319,7 +319,11 @@ func (p *proxied) keepsConnections(t *testing.T) {
 	}
 	for range 3 {
 		conn.Get("/echo")
-		for inode := range connected(t, p.socket) {
+		now := connected(t, p.socket)
+		if len(now) == 0 {
+			t.Error("no connection of the proxy is open any more, want the first one")
+		}
+		for inode := range now {
 			if !first[inode] { // those of other clients may go
 				t.Errorf("connection %s is new, want only those of the first request: %v", inode, first)
 			}
