@@ -43,6 +43,7 @@ func dial(t testing.TB, network, address string) *Conn {
 
 // dialled makes a Conn of a connection that is open.
 func dialled(t testing.TB, conn net.Conn) *Conn {
+	t.Helper()
 	return &Conn{Conn: conn, T: t, reader: bufio.NewReader(conn)}
 }
 

@@ -43,6 +43,7 @@ func TestRequestIDs_CostNoAllocation(t *testing.T) {
 
 // idScene is a request with an id behind a gateway that tells it.
 func idScene(t *testing.T, id string) *scene {
+	t.Helper()
 	s := newScene(t)
 	s.idField = "X-Request-ID"
 	s.request.RequestID = []byte(id)

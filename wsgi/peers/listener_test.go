@@ -2,10 +2,13 @@ package peers
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -96,6 +99,32 @@ func TestListen_GivesTheAddressesOfTheHeader(t *testing.T) {
 		if _, ok := c.(interface{ SetLinger(int) error }); network == "tcp" && !ok {
 			t.Errorf("%s: %T has no SetLinger", network, c)
 		}
+	}
+}
+
+func TestListen_TLSSitsOnTop(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.RemoteAddr)
+	}))
+	_ = server.Listener.Close()
+	server.Listener = Listen(inner, ListenOptions{Allow: trust(t, "127.0.0.1"), Timeout: patience, Log: slog.New(slog.DiscardHandler)})
+	server.StartTLS()
+	defer server.Close()
+	transport := server.Client().Transport.(*http.Transport)
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return dialTo(t, inner, "PROXY TCP4 192.0.2.1 198.51.100.2 4711 443\r\n"), nil
+	}
+	response, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if client, err := io.ReadAll(response.Body); string(client) != "192.0.2.1:4711" || err != nil {
+		t.Errorf("client of the TLS server = %q, %v, want 192.0.2.1:4711", client, err)
 	}
 }
 

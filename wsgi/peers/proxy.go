@@ -62,10 +62,7 @@ func couldBegin(head []byte) bool {
 // readLine reads the rest of a header of version 1. Two bytes at a time, one behind a CR, is as much as is
 // certain to belong to it.
 func readLine(from io.Reader, line []byte) (ends, error) {
-	for {
-		if bytes.IndexByte(line, '\n') >= 0 || len(line) == longestLine {
-			break
-		}
+	for bytes.IndexByte(line, '\n') < 0 && len(line) < longestLine {
 		n := len(line)
 		more := min(2, longestLine-n)
 		if line[n-1] == '\r' {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -14,7 +15,7 @@ import (
 
 // binaryHeader is a header of version 2; block is what stands behind the length.
 func binaryHeader(command, family byte, block []byte) string {
-	header := append([]byte(signature), command, family)
+	header := append(slices.Clone(signature), command, family)
 	header = binary.BigEndian.AppendUint16(header, uint16(len(block)))
 	return string(append(header, block...))
 }
@@ -36,6 +37,7 @@ func (e ends) String() string {
 }
 
 func validHeaders(t testing.TB) map[string]string {
+	t.Helper()
 	v4 := block(t, "192.0.2.1:4711", "198.51.100.2:443", "")
 	v6 := block(t, "[2001:db8::1]:4711", "[2001:db8::2]:443", "")
 	long := "PROXY UNKNOWN " + strings.Repeat("f", 107-len("PROXY UNKNOWN \r\n")) + "\r\n"
