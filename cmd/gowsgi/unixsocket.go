@@ -201,7 +201,12 @@ func lockFolder(folder string) (unlock func(), err error) {
 	for deadline := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
 		switch err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); {
 		case err == nil:
-			return func() { _ = unix.Close(fd) }, nil
+			return func() {
+				// Not by closing alone: a process that is just being started has the
+				// descriptor until it is executed, and the lock would stay as long.
+				_ = unix.Flock(fd, unix.LOCK_UN)
+				_ = unix.Close(fd)
+			}, nil
 		case errors.Is(err, unix.EINTR):
 		case !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline):
 			_ = unix.Close(fd)
