@@ -234,11 +234,12 @@ func (h http2Handler) ServeExchange(x *http2.Exchange) {
 // the other, its requests are in the same log.
 func (f *front) redirectServer(like http1.Options) *http1.Server {
 	return http1.New(http1.Options{
-		Limits:   like.Limits,
-		Timeouts: like.Timeouts,
-		Server:   like.Server,
-		Log:      like.Log,
-		Handler:  &redirect{port: f.redirectPort(), access: f.accessHook()},
+		Limits:    like.Limits,
+		Timeouts:  like.Timeouts,
+		Admission: like.Admission,
+		Server:    like.Server,
+		Log:       like.Log,
+		Handler:   &redirect{port: f.redirectPort(), access: f.accessHook()},
 	})
 }
 

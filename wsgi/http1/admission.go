@@ -3,9 +3,11 @@
 package http1
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -100,14 +102,7 @@ func (a *Admission) counted(nc net.Conn) netip.Addr {
 	if a.ConnectionsPerIP <= 0 {
 		return netip.Addr{}
 	}
-	for {
-		over, ok := nc.(interface{ NetConn() net.Conn }) // TLS and the like
-		if !ok {
-			break
-		}
-		nc = over.NetConn()
-	}
-	tcp, ok := nc.RemoteAddr().(*net.TCPAddr)
+	tcp, ok := under(nc).RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return netip.Addr{}
 	}
@@ -129,11 +124,11 @@ var (
 
 // refusalText makes a whole answer.
 func refusalText(p *ParseError) []byte {
-	page, _ := Page(p.Status, p.Why)
+	page, described := Page(p.Status, p.Why)
 	b := appendStatus(make([]byte, 0, 512), p.Status, []byte(reasons[p.Status]))
 	b = appendDate(b, time.Now())
-	b = fmt.Appendf(b, "%s: %s\r\n%s: %s\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
-		contentType.Name, contentType.Value, noStore.Name, noStore.Value, len(page))
+	b, _, _ = appendFields(b, described)
+	b = fmt.Appendf(b, "Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", len(page))
 	return append(b, page...)
 }
 
@@ -165,12 +160,28 @@ func (s *Server) turnAway(nc net.Conn, answer []byte) {
 	_ = nc.Close()
 }
 
+// goAway tells a client of HTTP/2 that none of its requests was served and that there were too many: an empty
+// SETTINGS, which has to come first, and GOAWAY with stream 0 and ENHANCE_YOUR_CALM (RFC 9113 §3.4, §6.8).
+var goAway = []byte("\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
+	"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x0b")
+
+// beginsHTTP2 tells whether a client has chosen HTTP/2, in the handshake or by its first bytes.
+func beginsHTTP2(nc net.Conn, first []byte) bool {
+	if secured, ok := nc.(*tls.Conn); ok {
+		return secured.ConnectionState().NegotiatedProtocol == alpnHTTP2
+	}
+	return strings.HasPrefix(string(first), preface)
+}
+
 // dismiss turns a connection away politely.
 func dismiss(nc net.Conn, answer []byte) {
 	defer func() { _ = nc.Close() }()
 	var dropped [512]byte
 	_ = nc.SetDeadline(time.Now().Add(dismissalTime))
-	_, _ = nc.Read(dropped[:]) // a request, for clients that would not expect an answer without one
+	n, _ := nc.Read(dropped[:]) // a request, for clients that would not expect an answer without one
+	if beginsHTTP2(nc, dropped[:n]) {
+		answer = goAway
+	}
 	_ = nc.SetDeadline(time.Now().Add(dismissalTime))
 	if _, err := nc.Write(answer); err != nil {
 		return

@@ -487,7 +487,7 @@ func (c *conn) send(a, b, d []byte) error {
 // offer sends what the client takes of three blocks within patience. The deadline
 // is set for who has to wait only.
 func (c *conn) offer(a, b, d []byte, patience time.Duration) (int, error) {
-	c.setWriteDeadline(c.srv.o.Send)
+	c.setWriteDeadline(c.rules.Send)
 	n, err := c.wire.offer(a, b, d, false)
 	if err != nil || patience <= 0 || n == len(a)+len(b)+len(d) {
 		return n, err

@@ -99,7 +99,7 @@ func (x *Exchange) sendFrom(f *os.File, offset, length int64) error {
 		return err
 	}
 	for length > 0 {
-		x.c.setWriteDeadline(x.c.srv.o.Send)
+		x.c.setWriteDeadline(x.c.rules.Send)
 		n, err := x.c.wire.sendfile(raw, offset, int(min(length, sendfileLimit)))
 		x.sent = x.sent || n > 0
 		x.left -= int64(n)

@@ -27,7 +27,7 @@ func (c *conn) secure() bool {
 	if !ok {
 		return true
 	}
-	if d := c.srv.o.Header; d > 0 {
+	if d := c.rules.Header; d > 0 {
 		_ = nc.SetDeadline(time.Now().Add(d)) // fails only on a closed connection, as will the handshake
 	}
 	if err := nc.Handshake(); err != nil {
@@ -90,7 +90,7 @@ func (c *conn) startsHTTP2() bool {
 			c.handOver()
 			return true
 		}
-		c.setReadDeadline(c.srv.o.Header)
+		c.setReadDeadline(c.rules.Header)
 		if c.readMore() != nil {
 			return false // what reads on meets the same, and knows what to answer
 		}
