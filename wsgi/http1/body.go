@@ -21,7 +21,7 @@ type body struct {
 	ended       bool  // all of it was read, framing included
 	err         error // what ended the reading early, for good
 	chunks      chunkDecoder
-	pace        pace
+	pace        Pace
 	interrupted atomic.Bool
 	// manageable: read to its end, or so small that what is left of it can be dropped. The answering
 	// goroutine asks, while another may be reading.
@@ -168,7 +168,7 @@ func (x *Exchange) receive(p []byte) (int, error) {
 		return 0, ErrClientGone
 	}
 	t := &x.c.rules.Timeouts
-	wait, paced := x.body.pace.patience(t)
+	wait, paced := x.body.pace.Patience(t)
 	began := x.c.setReadDeadline(wait)
 	if x.body.interrupted.Load() {
 		return 0, ErrInterrupted
@@ -176,7 +176,7 @@ func (x *Exchange) receive(p []byte) (int, error) {
 	n, err := x.c.wire.read(p)
 	switch {
 	case n > 0:
-		x.body.pace.note(n, began, t)
+		x.body.pace.Note(n, began, t)
 		return n, nil
 	case isTimeout(err) && x.body.interrupted.Load():
 		return 0, ErrInterrupted

@@ -40,7 +40,7 @@ func (x *Exchange) begin(f framing) {
 	x.keep = !x.lastAsked && x.c.rules.KeepAlive > 0 && (most == 0 || x.c.served < most)
 	x.headEnd = x.c.r
 	x.body.begin(&x.Request)
-	x.body.pace.begin(&x.c.rules.Timeouts)
+	x.body.pace.Begin(&x.c.rules.Timeouts)
 	// An HTTP/1.0 client does not know 100 Continue, and with nothing to come it waits for nothing.
 	x.expects = f&(wantsContinue|isHTTP10) == wantsContinue && !x.bodyHere()
 	x.answer = answer{}

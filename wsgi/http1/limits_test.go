@@ -147,35 +147,35 @@ func TestMinRate_AHeadOrABodyThatTricklesGets408(t *testing.T) {
 }
 
 func TestMinRate_CountsOnlyTimeSpentWaitingForTheClient(t *testing.T) {
-	var p pace
-	p.begin(&rated)
-	if d, paced := p.patience(&rated); d != rated.RateGrace || !paced {
+	var p Pace
+	p.Begin(&rated)
+	if d, paced := p.Patience(&rated); d != rated.RateGrace || !paced {
 		t.Errorf("patience at first = %s, %t, want %s, true", d, paced, rated.RateGrace)
 	}
-	p.note(10, time.Now(), &rated) // came at once, whatever was before
-	if d, paced := p.patience(&rated); d < rated.RateGrace || !paced {
+	p.Note(10, time.Now(), &rated) // came at once, whatever was before
+	if d, paced := p.Patience(&rated); d < rated.RateGrace || !paced {
 		t.Errorf("patience after 10 bytes at once = %s, %t, want more than %s, true", d, paced, rated.RateGrace)
 	}
-	p.note(10, time.Now().Add(-time.Second), &rated)
-	if d, paced := p.patience(&rated); d != 1 || !paced {
+	p.Note(10, time.Now().Add(-time.Second), &rated)
+	if d, paced := p.Patience(&rated); d != 1 || !paced {
 		t.Errorf("patience after a second for 10 bytes = %s, %t, want the least, true", d, paced)
 	}
 }
 
 func TestMinRate_AFastStartBuysNoMoreThanTheLongestSilence(t *testing.T) {
-	var p pace
-	p.begin(&rated)
-	p.note(1<<30, time.Now(), &rated)
-	if d, paced := p.patience(&rated); d != rated.Body || paced {
+	var p Pace
+	p.Begin(&rated)
+	p.Note(1<<30, time.Now(), &rated)
+	if d, paced := p.Patience(&rated); d != rated.Body || paced {
 		t.Errorf("patience after a GiB = %s, %t, want %s, false", d, paced, rated.Body)
 	}
-	p.note(1, time.Now().Add(-rated.Body/2), &rated)
-	if d, paced := p.patience(&rated); d > rated.Body/2+time.Second || !paced {
+	p.Note(1, time.Now().Add(-rated.Body/2), &rated)
+	if d, paced := p.Patience(&rated); d > rated.Body/2+time.Second || !paced {
 		t.Errorf("patience after half of it was used up = %s, %t, want half, true", d, paced)
 	}
 	none := Timeouts{Body: time.Second}
-	p.begin(&none)
-	if d, paced := p.patience(&none); d != time.Second || paced {
+	p.Begin(&none)
+	if d, paced := p.Patience(&none); d != time.Second || paced {
 		t.Errorf("patience without a rate = %s, %t, want 1s, false", d, paced)
 	}
 }

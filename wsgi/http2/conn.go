@@ -79,7 +79,7 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, first []byte, common environ.Request) *conn {
 	c := &conn{srv: s, nc: nc, common: common, streams: map[uint32]*stream{}, final: noStream}
 	c.send, c.initial, c.receive = protocolWindow, protocolWindow, connectionWindow
-	c.pen.open(nc, s.o.Send)
+	c.pen.open(nc, s.rules.Load().Send)
 	c.reader = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(first), nc), readSize)
 	c.framer = h2.NewFramer(nil, c.reader)
 	c.framer.SetMaxReadFrameSize(frameSize)
@@ -91,7 +91,7 @@ func newConn(s *Server, nc net.Conn, first []byte, common environ.Request) *conn
 
 // headerListSize is the most that a head within the limits can need, as RFC 9113 §6.5.2 counts it.
 func (c *conn) headerListSize() uint32 {
-	l := c.srv.o.Limits
+	l := c.srv.rules.Load().Limits
 	return uint32(l.HeadRoom() + 32*(l.Fields+5))
 }
 
@@ -128,15 +128,15 @@ func (c *conn) serve() {
 
 // patienceBefore is how long a client may take to its first request.
 func (c *conn) patienceBefore() time.Duration {
-	if c.srv.o.Header > 0 {
-		return c.srv.o.Header
+	if c.srv.rules.Load().Header > 0 {
+		return c.srv.rules.Load().Header
 	}
 	return 24 * time.Hour
 }
 
 // awaitPreface reads what every client starts with (RFC 9113 §3.4).
 func (c *conn) awaitPreface() error {
-	c.setDeadline(c.srv.o.Header)
+	c.setDeadline(c.srv.rules.Load().Header)
 	start, err := c.reader.Peek(len(h2.ClientPreface))
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func (c *conn) awaitFrame() error {
 		return err
 	}
 	if !c.timed && !c.frameHere() {
-		c.setDeadline(c.srv.o.Header)
+		c.setDeadline(c.srv.rules.Load().Header)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@
 package http2
 
 import (
-	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -24,6 +23,7 @@ type Exchange struct {
 
 	st *stream
 	answer
+	pace    http1.Pace  // of the goroutine that reads the body
 	expects atomic.Bool // the client waits for "100 Continue" and has not got it
 }
 
@@ -40,11 +40,13 @@ func (x *Exchange) ReadBody(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	st, t := x.st, &x.st.c.srv.o.Timeouts
+	st, t := x.st, &x.st.c.srv.rules.Load().Timeouts
 	var late <-chan time.Time
+	began, paced := time.Now(), false
 	for {
 		n, err := st.takeBody(p)
 		if n > 0 {
+			x.pace.Note(n, began, t)
 			// Failing to grant the client more means that the connection is gone: the next call tells.
 			_ = st.c.consumed(st, int64(n))
 			return n, nil
@@ -56,34 +58,23 @@ func (x *Exchange) ReadBody(p []byte) (int, error) {
 			if err := x.sendContinue(); err != nil {
 				return 0, err
 			}
-			if d := t.Body; d > 0 {
+			var d time.Duration
+			if d, paced = x.pace.Patience(t); d > 0 {
 				timer := time.NewTimer(d)
 				defer timer.Stop()
 				late = timer.C
 			}
 		}
-		since := time.Now()
 		select {
 		case <-st.arrived:
-			if st.tooSlow(time.Since(since), t) {
-				st.fail(http1.ErrBodyTooSlow)
-			}
 		case <-late:
-			st.fail(http1.ErrBodyTimeout)
+			if paced {
+				st.fail(http1.ErrBodyTooSlow)
+			} else {
+				st.fail(http1.ErrBodyTimeout)
+			}
 		}
 	}
-}
-
-// tooSlow notes time that was spent waiting for the client, and tells whether the body comes slower by now than
-// Timeouts.MinRate. A client that sends nothing at all meets Timeouts.Body.
-func (st *stream) tooSlow(more time.Duration, t *http1.Timeouts) bool {
-	st.waited += more
-	if t.MinRate <= 0 || st.waited <= t.RateGrace {
-		return false
-	}
-	st.c.mu.Lock()
-	defer st.c.mu.Unlock()
-	return !st.ended && float64(st.got) < (st.waited-t.RateGrace).Seconds()*float64(t.MinRate)
 }
 
 // takeBody reads what has come. Nothing and no error: more may come.
@@ -92,8 +83,6 @@ func (st *stream) takeBody(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case errors.Is(st.failed, http1.ErrBodyTooSlow):
-		return 0, st.failed
 	case st.at < len(st.body):
 		n := copy(p, st.body[st.at:])
 		if st.at += n; st.at == len(st.body) {

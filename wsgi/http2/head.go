@@ -135,7 +135,7 @@ func (st *stream) readField(h *environ.Header) bool {
 
 // judge refuses what http1 would refuse.
 func (st *stream) judge() (status int, why string) {
-	r, l := &st.x.Request, &st.c.srv.o.Limits
+	r, l := &st.x.Request, &st.c.srv.rules.Load().Limits
 	if len(r.Method)+len(r.Target)+len(" ")+len(" HTTP/1.1") > l.RequestLine {
 		return 414, "request line or header field too long"
 	}

@@ -1,6 +1,7 @@
 package http2_test
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,57 @@ func TestLimits_RefuseWithTheStatusOfHTTP1(t *testing.T) {
 	}
 	conn.wantClosed()
 }
+
+func TestLimits_HoldForStreamsToComeWhenAdjusted(t *testing.T) {
+	o := options(echo)
+	c := connect(t, o)
+	c.ask(1, true, get("/", "x", "yyyyyyyyyy")...)
+	if a := c.read(1); a.status != "200" {
+		t.Errorf("status = %s, want 200", a.status)
+	}
+	c.server.Adjust(http1.Limits{FieldSize: 10}, o.Timeouts)
+	c.ask(3, true, get("/", "x", "yyyyyyyyyy")...)
+	if a := c.read(3); a.status != "431" {
+		t.Errorf("status after Adjust = %s, want 431", a.status)
+	}
+}
+
+func TestMinRate_ABodyThatTricklesGets408(t *testing.T) {
+	o := options(func(x *http2.Exchange) {
+		if _, err := io.Copy(io.Discard, reading{x}); err != http1.ErrBodyTooSlow {
+			t.Errorf("ReadBody = %v, want %v", err, http1.ErrBodyTooSlow)
+		}
+		_ = x.Refuse(408, "too slow")
+	})
+	o.MinRate, o.RateGrace = 1000, 40*time.Millisecond
+	c := connect(t, o)
+	c.ask(1, false, post("/")...)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticks := time.NewTicker(10 * time.Millisecond)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticks.C:
+				_ = c.WriteData(1, false, []byte("x")) // the stream may have been reset
+			}
+		}
+	}()
+	a := c.read(1)
+	close(stop)
+	<-stopped
+	if a.status != "408" {
+		t.Errorf("status of a body of 100 bytes a second = %s, want 408", a.status)
+	}
+}
+
+// reading reads a body as an io.Reader does.
+type reading struct{ *http2.Exchange }
+
+func (r reading) Read(p []byte) (int, error) { return r.ReadBody(p) }
 
 func TestLimits_BodyThatGrowsTooLarge(t *testing.T) {
 	o := options(echo)

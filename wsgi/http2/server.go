@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"gowsgi/environ"
 	"gowsgi/wsgi/http1"
@@ -18,7 +19,7 @@ type Options struct {
 	http1.Limits
 	// Timeouts are those of http1. KeepAlive is how long a connection may be without a stream; zero means
 	// that a connection serves one stream. Header bounds the time until the first frame, and from a
-	// frame's first byte to its last, CONTINUATION frames included.
+	// frame's first byte to its last, CONTINUATION frames included; MinRate is for bodies alone.
 	http1.Timeouts
 	// Streams is how many requests of one connection are served at a time; default 100. More are refused
 	// unserved, which clients know how to repeat (RFC 9113 §8.7).
@@ -40,8 +41,9 @@ type Handler interface {
 
 // Server serves HTTP/2 on connections that are handed to it.
 type Server struct {
-	o   Options
-	log *slog.Logger
+	o     Options // but for what is in rules
+	rules atomic.Pointer[rules]
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	leaving bool
@@ -50,15 +52,28 @@ type Server struct {
 
 // New makes a server. It starts nothing.
 func New(o Options) *Server {
-	o.Limits = o.Limits.WithDefaults()
 	if o.Streams <= 0 {
 		o.Streams = 100
 	}
 	s := &Server{o: o, log: o.Log, conns: map[*conn]struct{}{}}
+	s.Adjust(o.Limits, o.Timeouts)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	return s
+}
+
+// rules is what Adjust can change.
+type rules struct {
+	http1.Limits
+	http1.Timeouts
+}
+
+// Adjust changes limits and timers, for requests whose heads come from now on. What clients are told when
+// they connect, the most a head may have, and the time for sending stay as they are on connections that are
+// open.
+func (s *Server) Adjust(l http1.Limits, t http1.Timeouts) {
+	s.rules.Store(&rules{l.WithDefaults(), t})
 }
 
 // ServeConn serves a connection until it has ended and every handler that ran for it has returned. first

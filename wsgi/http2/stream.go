@@ -4,7 +4,6 @@ package http2
 
 import (
 	"runtime/debug"
-	"time"
 
 	h2 "golang.org/x/net/http2"
 
@@ -27,8 +26,6 @@ type stream struct {
 	head    []byte // what Request's slices point into
 	arrived chan struct{}
 	room    chan struct{}
-
-	waited time.Duration // for the body; its reader's
 
 	closed bool // guarded by the pen: END_STREAM or RST_STREAM was written
 
@@ -62,7 +59,8 @@ func (c *conn) begin(f *h2.MetaHeadersFrame) error {
 	}
 	c.last = st.id
 	c.begun++
-	lastOne := c.srv.o.KeepAlive <= 0 || c.begun == c.srv.o.Limits.Requests
+	r := c.srv.rules.Load()
+	lastOne := r.KeepAlive <= 0 || r.Requests > 0 && c.begun >= r.Requests
 	if err != nil {
 		c.mu.Unlock()
 		return err
@@ -85,6 +83,7 @@ func (c *conn) newStream(f *h2.MetaHeadersFrame) *stream {
 		arrived: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
 	st.x.st = st
+	st.x.pace.Begin(&c.srv.rules.Load().Timeouts)
 	st.x.Request = c.common
 	st.x.Request.Headers = make([]environ.Header, 0, len(f.Fields))
 	return st
@@ -117,7 +116,7 @@ func (st *stream) end() {
 	st.gone = true
 	done := len(c.streams) == 0
 	if done && c.final == noStream && !c.over {
-		c.idle.Reset(c.srv.o.KeepAlive)
+		c.idle.Reset(c.srv.rules.Load().KeepAlive)
 	}
 	done = done && c.said
 	c.mu.Unlock()
@@ -180,7 +179,7 @@ func (st *stream) putLocked(data []byte) bool {
 	if st.failed != nil || st.tooLong() {
 		return false
 	}
-	if limit := st.c.srv.o.Limits.Body; limit > 0 && st.got > limit {
+	if limit := st.c.srv.rules.Load().Limits.Body; limit > 0 && st.got > limit {
 		st.failed = http1.ErrBodyTooLarge
 		st.wakeReader()
 		return false

@@ -76,7 +76,7 @@ func (st *stream) reserve(want int) (int, error) {
 			if err := st.flush(); err != nil { // what the client waits for, before it grants more
 				return 0, err
 			}
-			if d := c.srv.o.Send; d > 0 {
+			if d := c.srv.rules.Load().Send; d > 0 {
 				timer := time.NewTimer(d)
 				defer timer.Stop()
 				late = timer.C
