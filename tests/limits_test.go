@@ -60,7 +60,7 @@ func TestLimits_ATrickleIsSlowerThanTheMinimumRate(t *testing.T) {
 
 func TestLimits_ConnectionsBeyondThemGetAnAnswer(t *testing.T) {
 	s := Start(t, "witness", "--max-connections", "2", "--max-connections-per-ip", "1", "--keep-alive-requests", "3")
-	first, second := s.Dial(), s.Dial() // loopback is exempt from what an address may have
+	first, second := s.Dial(), s.Dial() // loopback is trusted, and so exempt from what an address may have
 	first.Get("/")
 	second.Get("/")
 	for range 3 {
@@ -76,4 +76,16 @@ func TestLimits_ConnectionsBeyondThemGetAnAnswer(t *testing.T) {
 		t.Errorf("third response says Connection: %q, want close", r.Value("Connection"))
 	}
 	first.WantEOF()
+}
+
+func TestLimits_AnAddressHasSoManyConnectionsAndAProxyAnyNumber(t *testing.T) {
+	s := Start(t, "witness", "--max-connections-per-ip", "2", "--forwarded-allow-ips", "192.0.2.1")
+	first, second := s.Dial(), s.Dial()
+	first.Get("/")
+	second.Get("/")
+	conn := s.Dial()
+	if r := conn.Get("/"); r.Status != 429 || r.Value("Retry-After") == "" {
+		t.Errorf("response to a third connection = %s, Retry-After: %q, want 429 and some time", r.Line(), r.Value("Retry-After"))
+	}
+	conn.WantEOF()
 }

@@ -4,11 +4,11 @@ package main
 
 import (
 	"log/slog"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"gowsgi/wsgi/http1"
+	"gowsgi/wsgi/peers"
 )
 
 func (s *Settings) limits() http1.Limits {
@@ -46,7 +46,7 @@ func (s *Settings) admission(log *slog.Logger) http1.Admission {
 	return http1.Admission{
 		Connections:      connections,
 		ConnectionsPerIP: s.MaxConnectionsPerIP,
-		Exempt:           netip.Addr.IsLoopback,
+		Exempt:           peers.NewTrust(s.ForwardedAllowIPs).Includes,
 	}
 }
 

@@ -46,7 +46,8 @@ func TestAdmission_LeavesFilesForOthersThanConnections(t *testing.T) {
 		{0, "--max-connections", most, false},
 	} {
 		var log bytes.Buffer
-		s := &Settings{MaxConnections: c.asked, MaxConnectionsPerIP: 3, Origins: map[string]string{"max-connections": c.origin}}
+		s := parse(t, "--forwarded-allow-ips 127.0.0.0/8 wsgi", variables())
+		s.MaxConnections, s.MaxConnectionsPerIP, s.Origins = c.asked, 3, map[string]string{"max-connections": c.origin}
 		got := s.admission(slog.New(slog.NewTextHandler(&log, nil)))
 		if got.Connections != c.want || got.ConnectionsPerIP != 3 || log.Len() > 0 != c.warns {
 			t.Errorf("admission of %d (%s) = %+v, log %q, want %d, a warning: %t", c.asked, c.origin, got, log.String(), c.want, c.warns)

@@ -406,7 +406,7 @@ var table = []setting{
 	},
 	{
 		name: "max-connections-per-ip", group: groupLimits, value: "0",
-		help: "answer 429 at once to more connections from one IPv4 address or IPv6 /64; unix sockets and loopback, where proxies are, are exempt; 0: unlimited, as an address can be a whole company",
+		help: "answer 429 at once to more connections from one IPv4 address or IPv6 /64; unix sockets and proxies (--forwarded-allow-ips) are exempt, the clients that the PROXY protocol names are not; 0: unlimited, as an address can be a whole company",
 		kind: number(func(s *Settings) *int { return &s.MaxConnectionsPerIP }, 0, 1<<24),
 	},
 	{
