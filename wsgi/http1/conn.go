@@ -13,19 +13,20 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gowsgi/environ"
 )
 
 const (
-	// smallBuffer is what a connection reads into and keeps while idle. It holds nearly every head.
+	// smallBuffer is what a connection reads into. It holds nearly every head.
 	smallBuffer = 4 << 10
 	// largeBuffer is what heads and coded bodies that do not fit borrow for the time of an exchange.
 	largeBuffer = 16 << 10
 	// leastRoom is the least a read of coded body bytes is done with.
 	leastRoom = 2 << 10
-	// manyFields is how many header fields a connection keeps room for while idle.
+	// manyFields is how many header fields room is kept for between requests.
 	manyFields = 64
 	// drainLimit is how much of an unread body is read and dropped to keep a connection.
 	drainLimit = 64 << 10
@@ -36,6 +37,15 @@ const (
 	lingerTime  = 10 * time.Second
 	lingerLimit = 64 << 20
 )
+
+// reader is what reading a head takes: a buffer, and room for the fields found in it. A connection has
+// one but while it waits for a request: of ten thousand connections most do.
+type reader struct {
+	bytes  [smallBuffer]byte
+	fields []environ.Header // all of it is zero
+}
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
 
 // largeBuffers holds read buffers of largeBuffer bytes.
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
@@ -65,7 +75,7 @@ type conn struct {
 	// Reading half. buf[r:w] is what has arrived and is not consumed. The head of the current request
 	// stays where it was parsed, in buf or in a buffer that buf has replaced.
 	buf    []byte
-	small  []byte             // the connection's own buffer
+	small  *reader            // what buf is to begin with, nil while nothing has arrived
 	large  *[largeBuffer]byte // the pooled one, nil when there is none
 	r, w   int                // bounds of the unconsumed bytes
 	readBy time.Time          // the deadline that is set for reads; zero: none
@@ -81,11 +91,10 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{nc: nc, srv: s, rules: s.rules.Load()}
-	c.small = make([]byte, smallBuffer)
-	c.buf = c.small
 	c.fresh = true
 	c.x.c = c
 	c.wire.open(nc)
+	c.wire.awaits = c.arrived
 	return c
 }
 
@@ -170,6 +179,7 @@ func (c *conn) end() {
 	_ = c.nc.Close()
 	c.dropOut()
 	c.dropLarge()
+	c.dropSmall()
 	c.srv.forget(c)
 }
 
@@ -256,9 +266,53 @@ func (c *conn) awaitByte() bool {
 		wait = t.Header // for the only request
 	}
 	c.setReadDeadline(wait)
-	n, err := c.wire.read(c.buf)
+	n, err := c.readFirst()
 	c.w = n
 	return err == nil && n > 0 && c.state.CompareAndSwap(connIdle, connBusy)
+}
+
+// readFirst reads the first bytes of a request. As long as none are there, the connection has no buffer.
+func (c *conn) readFirst() (int, error) {
+	if c.wire.raw == nil { // TLS: what has arrived may not be for us
+		c.takeSmall()
+		return c.wire.read(c.buf)
+	}
+	return c.wire.await()
+}
+
+// arrived tries to read the first bytes of a request; false: nothing has arrived.
+func (c *conn) arrived(fd uintptr) bool {
+	c.takeSmall()
+	n, err := rawIO(syscall.SYS_READ, fd, c.buf)
+	if err == syscall.EAGAIN {
+		c.dropSmall()
+		return false
+	}
+	c.wire.got, c.wire.readErr = n, err
+	return true
+}
+
+// takeSmall makes the small buffer the one to read into, taking one if there is none.
+func (c *conn) takeSmall() {
+	if c.small == nil {
+		c.small = readers.Get().(*reader)
+		c.x.Request.Headers = c.small.fields[:0]
+	}
+	c.buf = c.small.bytes[:]
+}
+
+// dropSmall gives the small buffer back, and everything that points into it or belongs to it. Nothing
+// unconsumed is in it.
+func (c *conn) dropSmall() {
+	if c.small == nil {
+		return
+	}
+	fields := c.x.Request.Headers[:cap(c.x.Request.Headers)]
+	clear(fields)
+	c.small.fields = fields
+	c.x.Request = environ.Request{}
+	readers.Put(c.small)
+	c.small, c.buf = nil, nil
 }
 
 // rewind makes room for the next request: unconsumed bytes move to the front of the connection's own
@@ -267,7 +321,7 @@ func (c *conn) rewind() {
 	if cap(c.x.Request.Headers) > manyFields {
 		c.x.Request.Headers = nil
 	}
-	if c.large == nil && len(c.buf) == smallBuffer {
+	if c.large == nil && len(c.buf) <= smallBuffer {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 		}
@@ -276,9 +330,9 @@ func (c *conn) rewind() {
 	if c.w-c.r > smallBuffer {
 		return
 	}
-	c.w = copy(c.small, c.buf[c.r:c.w])
+	c.w = copy(c.small.bytes[:], c.buf[c.r:c.w])
 	c.r = 0
-	c.buf = c.small
+	c.buf = c.small.bytes[:]
 	c.dropLarge()
 }
 

@@ -25,6 +25,7 @@ type wire struct {
 	readable  func(fd uintptr) bool // made once, so that a call allocates nothing
 	writable  func(fd uintptr) bool
 	offerable func(fd uintptr) bool
+	awaits    func(fd uintptr) bool // what await tries, the reader's own
 	in, out   []byte
 	parts     [3]syscall.Iovec // what is offered, sent bytes taken off
 	patient   bool             // an offer waits for the client
@@ -158,6 +159,13 @@ func (w *wire) read(p []byte) (int, error) {
 	w.in = p
 	err := w.raw.Read(w.readable)
 	w.in = nil
+	return w.result(err)
+}
+
+// await waits until awaits has read something.
+func (w *wire) await() (int, error) { return w.result(w.raw.Read(w.awaits)) }
+
+func (w *wire) result(err error) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
