@@ -10,40 +10,53 @@ import (
 
 // offerer is an Exchange that can tell a quick client from a slow one.
 type offerer interface {
+	// Offers says whether this one can.
+	Offers() bool
 	// Offer is Write and Flush, except that it waits for the client no longer than
 	// patience. It returns how many bytes of p were taken; the rest has to follow,
 	// by Write, before anything else.
 	Offer(p []byte, patience time.Duration) (int, error)
 }
 
-// A client is quick as long as it has not been waited for longer than this: a
-// moment, in which nothing is lost, and the time that a fast network takes for
-// what it has been given. One that is as fast as the application is best left to
-// the ring: everything else copies once more.
+// A client is waited for, with the worker waiting, for as long as a fast network
+// takes for what it has been given: one that is as fast as the application is best
+// served from the ring, everything else copies once more. Each slow one costs its
+// worker the least of that.
 const (
-	firstPatience = 20 * time.Millisecond
-	quickRate     = 64 << 20 // bytes a second
+	leastGrace = time.Millisecond
+	mostGrace  = 50 * time.Millisecond // at a time
+	quickRate  = 64 << 20              // bytes a second
 )
 
 // grace is what is left to wait for a client that has been given so many bytes
 // since a time.
 func grace(since time.Time, given int64) time.Duration {
-	allowed := firstPatience + time.Duration(given)*time.Second/quickRate
-	return max(allowed-time.Since(since), 0)
+	allowed := leastGrace + time.Duration(float64(given)/quickRate*float64(time.Second))
+	return min(max(allowed-time.Since(since), 0), mostGrace)
 }
 
-// passAhead brings the rest of an answer out of the worker as fast as that gives
-// it, and to the client as fast as that takes it. passed bytes have gone already;
-// -1 for a length that nobody knows.
-func (r *run) passAhead(length, passed int64) {
+// ended says how far the application has come with an answer.
+type ended uint8
+
+const (
+	notEnded ended = iota // and the client has all there was so far
+	short                 // without the length it announced, if it did
+	whole                 // with the length it announced, and nothing more
+)
+
+// passAhead brings an answer out of the worker as fast as that gives it, and to
+// the client as fast as that takes it, until the answer has ended or the client has
+// caught up. passed bytes of it have gone before; how many have afterwards is
+// returned, and whether that was all.
+func (r *run) passAhead(length, passed int64) (_ int64, over bool) {
 	o := &r.gateway.options
-	ahead := newSpool(o.ResponseBuffer, o.TempDir, firstPatience, func(err error) {
+	ahead := newSpool(o.ResponseBuffer, o.TempDir, func(err error) {
 		o.Log.Error("an answer cannot be buffered in a file; its worker waits for the client",
 			"request", requestLine(r.request), "id", r.id(), "directory", o.TempDir, "error", err)
 	})
 	sent := make(chan error, 1)
 	go func() { sent <- ahead.sendTo(r.exchange) }()
-	whole, failed := r.fill(ahead, length, passed)
+	passed, how, failed := r.fill(ahead, length, passed)
 	ahead.end()
 	gone := <-sent
 	if err := ahead.close(); err != nil {
@@ -54,11 +67,14 @@ func (r *run) passAhead(length, passed int64) {
 		r.clientGone(gone)
 	case failed != nil:
 		r.exchange.Abort()
-	case whole:
+	case how == notEnded:
+		return passed, false
+	case how == whole:
 		r.complete = r.finish()
 	default:
 		r.finishShort()
 	}
+	return passed, true
 }
 
 // sendTo writes what the spool gives, each piece at once, until it gives no more.
@@ -83,20 +99,22 @@ func (s *spool) sendTo(x Exchange) error {
 	}
 }
 
-// fill moves the answer to the spool until the application has come to its end;
-// that gives the seat back. whole says that as much came as was announced, and
-// nothing more; failed why the answer is broken, which has been logged then.
-func (r *run) fill(ahead *spool, length, passed int64) (whole bool, failed error) {
+// fill moves the answer to the spool until the application has come to its end,
+// which gives the seat back, or the client has caught up. failed is why the answer
+// is broken; that has been logged then.
+func (r *run) fill(ahead *spool, length, passed int64) (_ int64, how ended, failed error) {
 	for {
 		p, err := r.call.Body()
 		switch {
 		case passed == length:
-			return r.afterLength(p, err), nil
+			return passed, r.afterLength(p, err, length), nil
 		case errors.Is(err, io.EOF):
-			return false, nil
+			return passed, short, nil
 		case err != nil:
 			_, _, _ = r.diagnose(err)
-			return false, err
+			return passed, short, err
+		case r.offers != nil && ahead.idle():
+			return passed, notEnded, nil
 		}
 		n := len(p)
 		over := length >= 0 && passed+int64(n) > length
@@ -104,27 +122,27 @@ func (r *run) fill(ahead *spool, length, passed int64) (whole bool, failed error
 			p = p[:length-passed]
 		}
 		if ahead.put(p) != nil {
-			return false, nil // the sender says it
+			return passed, short, nil // the sender says it
 		}
+		r.call.Consumed(len(p))
+		passed += int64(len(p))
 		if over {
 			r.cutOff(length)
-			return false, nil
+			return passed, short, nil
 		}
-		r.call.Consumed(n)
-		passed += int64(n)
 	}
 }
 
 // afterLength looks at what an application does whose answer is complete: nothing,
 // if all is well.
-func (r *run) afterLength(p []byte, err error) bool {
+func (r *run) afterLength(p []byte, err error, length int64) ended {
 	var raised *ApplicationError
 	switch {
 	case errors.As(err, &raised):
 		r.logFailure(FailedAfterwards, raised.Traceback)
 	case err == nil && len(p) > 0:
-		r.cutOff(-1)
-		return false
+		r.cutOff(length)
+		return short
 	}
-	return true
+	return whole
 }

@@ -201,7 +201,9 @@ func (r *run) release() {
 func (r *run) serve(x Exchange, request *environ.Request) {
 	r.exchange, r.request, r.complete = x, request, false
 	r.ended, r.gone = false, nil
-	r.offers, _ = x.(offerer)
+	if r.offers, _ = x.(offerer); r.offers != nil && !r.offers.Offers() {
+		r.offers = nil
+	}
 	if err := r.gather(); err != nil {
 		r.refuseBody(err)
 		return
@@ -369,7 +371,7 @@ func (r *run) passBody(length int64) {
 			return
 		}
 		buffers := r.gateway.options.ResponseBuffer > 0 && !r.call.Settled()
-		wait := firstPatience
+		wait := leastGrace
 		if buffers && passed > 0 {
 			if began.IsZero() {
 				began = time.Now()
@@ -384,8 +386,10 @@ func (r *run) passBody(length int64) {
 		}
 		passed += int64(taken)
 		if taken < n {
-			r.passAhead(length, passed)
-			return
+			var over bool
+			if passed, over = r.passAhead(length, passed); over {
+				return
+			}
 		}
 	}
 	r.complete = r.finish()

@@ -27,11 +27,11 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 
 // spool holds bytes in order: in memory while they fit there, else in a file
 // without a name. The file gives its room back whenever it has been read to its
-// end. Its zero value with limit, dir and news set is empty.
+// end.
 type spool struct {
-	limit int64         // bytes that the file may have; 0: there is no file
-	dir   string        // where it is made
-	quick time.Duration // that a full memory is waited for before the file is used
+	limit int64     // bytes that the file may have; 0: there is no file
+	dir   string    // where it is made
+	began time.Time // when it was made
 	// complain is told, once, why there can be no file. Memory alone has to do then.
 	complain func(error)
 
@@ -44,6 +44,8 @@ type spool struct {
 	from    int64    // what of the file was taken
 	to      int64    // what of it was written
 	writing bool     // somebody writes to it, at to
+	given   int64    // what was taken in all
+	waits   bool     // the taker found nothing: what it had is sent
 	ended   bool     // nothing more comes
 	failed  error    // nobody takes any more
 
@@ -51,9 +53,9 @@ type spool struct {
 	taken *block           // the taker's, of the memory
 }
 
-func newSpool(limit int64, dir string, quick time.Duration, complain func(error)) *spool {
+func newSpool(limit int64, dir string, complain func(error)) *spool {
 	return &spool{
-		limit: max(limit-spoolMemory, 0), dir: dir, quick: quick, complain: complain,
+		limit: max(limit-spoolMemory, 0), dir: dir, began: time.Now(), complain: complain,
 		filled: make(chan struct{}, 1), emptied: make(chan struct{}, 1),
 	}
 }
@@ -69,41 +71,55 @@ func signal(c chan struct{}) {
 // put adds bytes, waiting for room when there is none. It returns what fail was
 // told, when nobody takes them any more.
 func (s *spool) put(p []byte) error {
+	toFile := false
 	for len(p) > 0 {
-		n, err := s.add(p)
+		n, err := s.add(p, toFile)
 		if err != nil {
 			return err
 		}
+		p = p[n:]
 		if n > 0 {
 			signal(s.filled)
-			p = p[n:]
-			continue
-		}
-		if s.awaitRoom() {
-			continue
-		}
-		if err := s.openFile(); err != nil {
-			s.complain(err)
-			s.limit = 0
+		} else {
+			toFile = !s.awaitRoom(toFile)
 		}
 	}
 	return nil
 }
 
-// awaitRoom waits for some, until it is time to use a file instead: false.
-func (s *spool) awaitRoom() bool {
-	if s.limit == 0 || s.file != nil {
+// awaitRoom waits for some. It returns false when it is time to use the file
+// instead; full says that this has no room either.
+func (s *spool) awaitRoom(full bool) bool {
+	if full || s.limit == 0 {
 		<-s.emptied
 		return true
 	}
-	timer := time.NewTimer(s.quick)
-	defer timer.Stop()
-	select {
-	case <-s.emptied:
-		return true
-	case <-timer.C:
+	if wait := s.patience(); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-s.emptied:
+			return true
+		case <-timer.C:
+		}
+	}
+	if s.file != nil {
 		return false
 	}
+	if err := s.openFile(); err != nil {
+		s.complain(err)
+		s.limit = 0
+		return true
+	}
+	return false
+}
+
+// patience is how long to wait for the taker before the file is used. One that is
+// as quick as who puts is better waited for, also when the file is in use.
+func (s *spool) patience() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return grace(s.began, s.given)
 }
 
 func (s *spool) openFile() error {
@@ -117,8 +133,8 @@ func (s *spool) openFile() error {
 	return nil
 }
 
-// add takes what there is room for, 0 when there is none.
-func (s *spool) add(p []byte) (int, error) {
+// add takes what there is room for in memory, or toFile; 0 when there is none.
+func (s *spool) add(p []byte, toFile bool) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil {
@@ -133,7 +149,7 @@ func (s *spool) add(p []byte) (int, error) {
 			return n, nil
 		}
 	}
-	if s.file == nil || s.to >= s.limit {
+	if !toFile || s.to >= s.limit {
 		return 0, nil
 	}
 	return s.addToFileLocked(p[:min(int64(len(p)), s.limit-s.to)])
@@ -154,6 +170,13 @@ func (s *spool) addToFileLocked(p []byte) (int, error) {
 	}
 	signal(s.filled) // who found nothing meanwhile looks again, whatever came of it
 	return n, nil
+}
+
+// idle says that everything that was put in has been taken, and sent.
+func (s *spool) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waits && s.memory == nil && s.to == 0
 }
 
 // end says that nothing more comes.
@@ -200,9 +223,11 @@ func (s *spool) take() ([]byte, error) {
 func (s *spool) look() (p []byte, at int64, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.waits = false
 	switch {
 	case s.memory != nil:
 		s.taken, s.memory = s.memory, nil
+		s.given += int64(s.taken.used)
 		return s.taken.bytes[:s.taken.used], -1, false
 	case s.from < s.to:
 		if s.piece == nil {
@@ -214,6 +239,7 @@ func (s *spool) look() (p []byte, at int64, ended bool) {
 		_ = s.file.Truncate(0) // if not, the room is free with the file
 		signal(s.emptied)
 	}
+	s.waits = true
 	return nil, -1, s.ended
 }
 
@@ -223,6 +249,7 @@ func (s *spool) read(p []byte, at int64) ([]byte, error) {
 	}
 	s.mu.Lock()
 	s.from += int64(len(p))
+	s.given += int64(len(p))
 	s.mu.Unlock()
 	return p, nil
 }

@@ -302,9 +302,12 @@ func (x *Exchange) writeOwed(p []byte) error {
 	return nil
 }
 
+// Offers tells whether Offer ever takes anything: over TLS it does not, an encrypted record cannot be sent
+// in part.
+func (x *Exchange) Offers() bool { return x.c.wire.offers() }
+
 // Offer is Write and Flush, except that it waits for the client no longer than patience. It returns how
-// many bytes of p were taken. The rest has to follow, by Write, before anything else. Over TLS none are
-// taken: an encrypted record cannot be sent in part.
+// many bytes of p were taken. The rest has to follow, by Write, before anything else.
 //
 // Like Write it returns ErrTooMuch when p is longer than was announced, having taken no more than that.
 func (x *Exchange) Offer(p []byte, patience time.Duration) (n int, err error) {

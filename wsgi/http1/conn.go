@@ -26,6 +26,8 @@ const (
 	largeBuffer = 16 << 10
 	// leastRoom is the least a read of coded body bytes is done with.
 	leastRoom = 2 << 10
+	// usualFields is how many header fields room is made for at first.
+	usualFields = 16
 	// manyFields is how many header fields room is kept for between requests.
 	manyFields = 64
 	// drainLimit is how much of an unread body is read and dropped to keep a connection.
@@ -42,10 +44,15 @@ const (
 // one but while it waits for a request: of ten thousand connections most do.
 type reader struct {
 	bytes  [smallBuffer]byte
-	fields []environ.Header // all of it is zero
+	usual  [usualFields]environ.Header
+	fields []environ.Header // all of it is zero; usual, or more
 }
 
-var readers = sync.Pool{New: func() any { return new(reader) }}
+var readers = sync.Pool{New: func() any {
+	r := new(reader)
+	r.fields = r.usual[:]
+	return r
+}}
 
 // largeBuffers holds read buffers of largeBuffer bytes.
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
@@ -452,6 +459,9 @@ func (c *conn) linger() {
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
+	}
+	if c.buf == nil { // no request was read at all
+		c.takeSmall()
 	}
 	began := time.Now()
 	for dropped := 0; dropped < lingerLimit && time.Since(began) < lingerTime; {
