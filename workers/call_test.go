@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -602,5 +603,87 @@ func TestCall_DamageIsAnError(t *testing.T) {
 				_, _ = c.End()
 			})
 		}
+	}
+}
+
+// A body file belongs to the call as long as a thread may ask for it, and to nobody
+// afterwards.
+func TestCall_LendsItsBodyFileWhileItRuns(t *testing.T) {
+	s := newStage(t, small, 1)
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &asked{s.newCall(), make(chan answer, 1)}
+	if err := c.Begin(wsgi.Request{Environ: []byte("a"), File: file, BodyLength: 5}); err != nil {
+		t.Fatal(err)
+	}
+	a := s.next()
+	w, ticket := s.cast[0].worker, a.Ticket()
+	if got := s.bodyFile(w, a.Index, ticket); got != file {
+		t.Errorf("bodyFile() = %v while it runs, want the file", got)
+	}
+	if got := s.bodyFile(w, a.Index, ticket+1); got != nil {
+		t.Errorf("bodyFile() = %v for another ticket, want none", got)
+	}
+	go func() {
+		body, err := readAnswer(c.Call)
+		_, again := c.End()
+		c.answered <- answer{body, err, again}
+	}()
+	a.answer()
+	s.expect(c, "a")
+	if got := s.bodyFile(w, a.Index, ticket); got != nil {
+		t.Errorf("bodyFile() = %v after the end, want none", got)
+	}
+	if err := file.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Close() of the file after the end = %v, want it closed", err)
+	}
+}
+
+// However a call ends, its body file is closed.
+func TestCall_ClosesItsBodyFileHoweverItEnds(t *testing.T) {
+	for name, end := range map[string]func(*stage, *Call){
+		"not begun, withdrawn": func(_ *stage, c *Call) { c.End() },
+		"its worker is lost": func(s *stage, c *Call) {
+			s.next()
+			s.cast[0].die("test")
+			c.End()
+		},
+		"abandoned, then finished": func(s *stage, c *Call) {
+			a := s.next()
+			c.End()
+			a.answer()
+		},
+		"abandoned, then lost": func(s *stage, c *Call) {
+			s.next()
+			c.End()
+			s.cast[0].die("test")
+		},
+		"too large": func(_ *stage, c *Call) { c.End() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, small, 1)
+			file, err := os.CreateTemp(t.TempDir(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := s.newCall()
+			environ := []byte("a")
+			if name == "too large" {
+				environ = make([]byte, small.Environ+1)
+			}
+			if name == "not begun, withdrawn" {
+				other := s.ask("other")
+				a := s.next()
+				defer func() { a.answer(); s.expect(other, "other") }()
+			}
+			_ = c.Begin(wsgi.Request{Environ: environ, File: file, BodyLength: 5}) // too large is an error
+			end(s, c)
+			until(t, "the file is closed", func() bool {
+				_, err := file.Stat()
+				return errors.Is(err, os.ErrClosed)
+			})
+		})
 	}
 }

@@ -164,6 +164,10 @@ type fakeCall struct {
 	lingers bool
 	// settled is what Settled says.
 	settled bool
+	// taken is given what the call begins with, for it to take over.
+	taken func(Request)
+	// atEnd is called when Body tells of the end, however that is, or Abort makes it.
+	atEnd func()
 	// close is what End says close() complained about.
 	close string
 	busy  bool // End finds it still busy
@@ -194,6 +198,9 @@ func (c *fakeCall) Begin(r Request) error {
 	c.request = r
 	c.request.Environ = bytes.Clone(r.Environ)
 	c.body = bytes.Clone(r.Body)
+	if c.taken != nil {
+		c.taken(r)
+	}
 	if c.beginErr == nil && !r.BodyMore {
 		c.complete = "complete"
 	}
@@ -226,6 +233,7 @@ func (c *fakeCall) Body() ([]byte, error) {
 		return []byte(c.blocks[0]), nil
 	}
 	c.stopReading()
+	c.ended()
 	if c.bodyErr != nil {
 		return nil, c.bodyErr
 	}
@@ -294,6 +302,14 @@ func (c *fakeCall) stopReading() {
 func (c *fakeCall) Abort() {
 	c.note("abort")
 	c.stopReading()
+	c.ended()
+}
+
+func (c *fakeCall) ended() {
+	if c.atEnd != nil {
+		c.atEnd()
+		c.atEnd = nil
+	}
 }
 
 func (c *fakeCall) End() (string, bool) {
@@ -320,6 +336,7 @@ type scene struct {
 	static   *files.Static
 	sendfile *files.Sendfile
 	idField  string
+	options  func(*Options)
 }
 
 // NewCall implements Backend.
@@ -346,14 +363,24 @@ func field(name, value string) environ.Header {
 // play serves the request, which must not take any time.
 func (s *scene) play() {
 	s.t.Helper()
-	g := New(Options{
+	s.serve(&s.exchange)
+}
+
+// serve serves the request on x, which is made of the scene's exchange.
+func (s *scene) serve(x Exchange) {
+	s.t.Helper()
+	o := Options{
 		Backend: s, RetryLost: s.retry, RequestIDField: s.idField, Static: s.static, Sendfile: s.sendfile, Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Access: func(r *AccessRecord) {
 			s.records, s.id = append(s.records, *r), string(r.Request.RequestID)
 		},
-	})
+	}
+	if s.options != nil {
+		s.options(&o)
+	}
+	g := New(o)
 	done := make(chan struct{})
-	go func() { g.Serve(&s.exchange, &s.request); close(done) }()
+	go func() { g.Serve(x, &s.request); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(patience):

@@ -1,3 +1,7 @@
+//go:build !race
+
+// Under the race detector pools lose things on purpose.
+
 package http1
 
 import (
@@ -6,15 +10,9 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"gowsgi/environ"
 )
-
-var okReason = []byte("OK")
-
-// defaultTimeouts are those the program runs with.
-var defaultTimeouts = Timeouts{Header: 15 * time.Second, Body: 60 * time.Second, Send: 60 * time.Second, KeepAlive: 5 * time.Second}
 
 func TestExchange_AllocatesNothingOnKeepAlive(t *testing.T) {
 	block := make([]byte, 3*copyLimit)
@@ -90,15 +88,6 @@ type countedBytes int
 func (n *countedBytes) Write(p []byte) (int, error) {
 	*n += countedBytes(len(p))
 	return len(p), nil
-}
-
-// makeText gives n bytes fit for a field value.
-func makeText(n int) []byte {
-	text := make([]byte, n)
-	for i := range text {
-		text[i] = 'a' + byte(i%26)
-	}
-	return text
 }
 
 func TestParseHead_AllocatesNothing(t *testing.T) {

@@ -158,3 +158,17 @@ var echo = handlerFunc(func(x *Exchange) {
 })
 
 const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+var okReason = []byte("OK")
+
+// defaultTimeouts are those the program runs with.
+var defaultTimeouts = Timeouts{Header: 15 * time.Second, Body: 60 * time.Second, Send: 60 * time.Second, KeepAlive: 5 * time.Second}
+
+// makeText gives n bytes fit for a field value.
+func makeText(n int) []byte {
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = 'a' + byte(i%26)
+	}
+	return text
+}
