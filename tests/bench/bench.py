@@ -125,6 +125,7 @@ class Bench:
                 workers=work.workers,
                 preload=work.preload,
                 queue=work.queue,
+                streams=work.streams,
                 port=free_port(),
                 scratch=own,
                 certificate=certificate.made_in(self._folder) if work.secure else "",

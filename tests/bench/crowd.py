@@ -42,11 +42,12 @@ def patient(port, path, connections, seconds):
 
 def impatient(port, path, rate, seconds):
     """Return the Tally of rate requests a second, whatever becomes of them."""
-    _allow_descriptors(int(rate * seconds) + 256)
+    allow_descriptors(int(rate * seconds) + 256)
     return asyncio.run(_gather(port, path, seconds, 0, rate))
 
 
-def _allow_descriptors(wanted):
+def allow_descriptors(wanted):
+    """Raise the limit of open files of this process, and of what it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -30,6 +30,7 @@ class Launch:
     workers: int
     preload: bool
     queue: int  # requests that may wait, 0: the server's default
+    streams: bool  # request bodies go to the application while they come
     port: int
     scratch: str  # a directory of this one server, for its own files
     certificate: str  # PEM file with the key in it; "": no TLS
@@ -111,6 +112,9 @@ def _gowsgi(program, launch):
         argv += ["--max-queue", str(launch.queue)]
     if launch.static:
         argv += ["--static", f"/static={launch.static}"]
+    if launch.streams:
+        argv.append("--request-buffering=off")
+    argv += ["--keep-alive", str(TRANSFER_SECONDS)]
     return [*argv, "--chdir", launch.folder, launch.spec]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import client
 import crowd
+import slowness
 
 MIB = 1 << 20
 HERE = Path(__file__).resolve().parent
@@ -47,6 +48,9 @@ COLUMNS = {
     "growth_mib": ("growth MiB", "{:.1f}"),
     "pss_mib": ("PSS MiB", "{:.1f}"),
     "processes": ("processes", "{:.0f}"),
+    "slower": ("p99 times", "{:.2f}"),
+    "kib_each": ("KiB each", "{:.1f}"),
+    "kernel_kib_each": ("kernel KiB each", "{:.1f}"),
     "errors": ("errors", "{:.0f}"),
 }
 
@@ -71,6 +75,7 @@ FLASK = App(PYAPPS, "flask_app", "app", "/hello", b"Hello, World!\n")
 DJANGO = App(PYAPPS / "django_site", "mysite.wsgi", "application", "/notes/", b"<html")
 PID = App(HERE / "apps", "django_pid", "application", "/notes/", b"<html")
 WAITING = App(HERE / "apps", "waiting", "application", "/", b"waited\n")
+SLOW = App(HERE / "apps", "slowly", "application", "/large", b"slowly")
 TRANSFER = App(HERE / "apps", "transfer", "application", "/?size=3", b"\0\0\0")
 # Files that bench.py makes; the application is not asked.
 FILES = {"small": 1 << 10, "large": 10 * MIB}
@@ -105,6 +110,7 @@ class Work:
     secure: bool = False  # under TLS
     queue: int = 0  # requests that may wait for a worker; 0: the server's default
     static: bool = False  # FILES are served at /static/
+    streams: bool = False  # request bodies go to the application while they come
     servers: tuple = EVERY
     targets: tuple = field(default=())
 
@@ -313,6 +319,98 @@ class Overload(Work):
         }
 
 
+@dataclass(frozen=True)
+class SlowClients(Work):
+    """Requests a second among clients that send or read a byte a second.
+
+    Without and with them take turns within a sample, so that whatever else
+    disturbs the machine disturbs both.
+    """
+
+    slow: int = 1000  # that send, and as many that read
+    turns: int = 2
+    connections: int = 32
+
+    def measure(self, server, seconds):
+        alone, among = [], []
+        each = max(1, seconds // self.turns // 2)
+        with slowness.Slow(server.port, self.slow, self.app.path) as slow:
+            for _ in range(self.turns):
+                slow.leave()
+                settle(server)
+                alone.append(run_wrk(server, "/", self.connections, each))
+                slow.come()
+                settle(server)
+                among.append(run_wrk(server, "/", self.connections, each))
+            missing = slow.missing()
+        without, rate = _rate(alone), _rate(among)
+        calm = max(told["p99_us"] for told in alone)
+        p99 = max(told["p99_us"] for told in among)
+        return {
+            "req_s": rate,
+            "kept": rate / without,
+            "most_s": without,
+            "p99_ms": p99 / 1000,
+            "slower": p99 / calm,
+            "pss_mib": server.pss() / MIB,
+            "errors": missing
+            + sum(told["socket"] + told["timeout"] for told in alone + among),
+        }
+
+
+def settle(server):
+    """Return once the server has little to do: what was asked of it is done."""
+    deadline = time.monotonic() + SETTLE_MOST
+    while time.monotonic() < deadline:
+        before = server.cpu()
+        time.sleep(SETTLE_SECONDS)
+        if server.cpu_since(before) < 0.1 * SETTLE_SECONDS * 1e9:
+            return
+    raise MeasureError(f"the server is still busy after {SETTLE_MOST} s")
+
+
+SETTLE_SECONDS = 0.5
+SETTLE_MOST = 60.0
+
+
+def _rate(told):
+    return sum(t["requests"] for t in told) / sum(t["microseconds"] / 1e6 for t in told)
+
+
+@dataclass(frozen=True)
+class Idle(Work):
+    """Memory of connections that were served once and wait, in the processes and,
+    as far as it says so, in the kernel."""
+
+    connections: int = 10_000
+
+    def measure(self, server, seconds):
+        with slowness.Idle(server.port, self.connections, self.app.path) as idle:
+            idle.come(200)
+            time.sleep(IDLE_SECONDS)
+            before, kernel = server.pss(), kernel_memory()
+            idle.come(self.connections)
+            time.sleep(IDLE_SECONDS)
+            growth, kernel = server.pss() - before, kernel_memory() - kernel
+            more = self.connections - 200
+            return {
+                "kib_each": growth / 1024 / more,
+                "kernel_kib_each": kernel / 1024 / more,
+                "pss_mib": server.pss() / MIB,
+                "errors": idle.missing(),
+            }
+
+
+IDLE_SECONDS = 2.0
+
+
+def kernel_memory():
+    """Return the bytes of the kernel's slabs: sockets are most of what changes."""
+    with open("/proc/meminfo") as lines:
+        told = dict(line.split(":") for line in lines)
+    return int(told["Slab"].split()[0]) * 1024
+
+
 def run_wrk(server, path, connections, seconds, extra=()):
     """Run wrk and return what report.lua says; raise MeasureError on non-2xx."""
     # A second wrk thread only where there are cores to spare: on few it takes
@@ -473,6 +571,24 @@ WORKS = (
             Target("growth_mib", 64, at_most=True),
         ),
         up=True,
+        streams=True,  # as every peer but mod_wsgi does
+    ),
+    SlowClients(
+        "slow",
+        "hello among 1,000 clients that send slowly and 1,000 that read so, 2 workers",
+        SLOW,
+        "req_s",
+        workers=2,
+        servers=("gowsgi",),
+        targets=(Target("kept", 0.9), Target("slower", 2, at_most=True)),
+    ),
+    Idle(
+        "idle",
+        "10,000 idle keep-alive connections",
+        HELLO,
+        "kib_each",
+        servers=("gowsgi",),
+        targets=(Target("kib_each", 10, at_most=True),),
     ),
     Memory(
         "memory",
