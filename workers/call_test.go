@@ -619,12 +619,12 @@ func TestCall_LendsItsBodyFileWhileItRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := s.next()
-	w, ticket := s.cast[0].worker, a.Ticket()
-	if got := s.bodyFile(w, a.Index, ticket); got != file {
-		t.Errorf("bodyFile() = %v while it runs, want the file", got)
+	p, ticket := passer{s.dispatcher, s.cast[0].worker}, a.Ticket()
+	if got := p.BodyFile(a.Index, ticket); got != file {
+		t.Errorf("BodyFile() = %v while it runs, want the file", got)
 	}
-	if got := s.bodyFile(w, a.Index, ticket+1); got != nil {
-		t.Errorf("bodyFile() = %v for another ticket, want none", got)
+	if got := p.BodyFile(a.Index, ticket+1); got != nil {
+		t.Errorf("BodyFile() = %v for another ticket, want none", got)
 	}
 	go func() {
 		body, err := readAnswer(c.Call)
@@ -633,8 +633,8 @@ func TestCall_LendsItsBodyFileWhileItRuns(t *testing.T) {
 	}()
 	a.answer()
 	s.expect(c, "a")
-	if got := s.bodyFile(w, a.Index, ticket); got != nil {
-		t.Errorf("bodyFile() = %v after the end, want none", got)
+	if got := p.BodyFile(a.Index, ticket); got != nil {
+		t.Errorf("BodyFile() = %v after the end, want none", got)
 	}
 	if err := file.Close(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Close() of the file after the end = %v, want it closed", err)

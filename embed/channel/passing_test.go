@@ -16,6 +16,12 @@ type asker struct {
 	conn *net.UnixConn
 }
 
+// finder is a Passer that expects questions only.
+type finder func(int, uint32) *os.File
+
+func (find finder) BodyFile(slot int, ticket uint32) *os.File { return find(slot, ticket) }
+func (find finder) ReplyFile(int, uint32, *os.File)           { panic("nobody has sent a file") }
+
 // newAsker makes a segment that answers with find, and the worker's end of its
 // socket. ended is given what Pass returns.
 func newAsker(t *testing.T, find func(int, uint32) *os.File) (s *Segment, a *asker, ended chan error) {
@@ -30,7 +36,7 @@ func newAsker(t *testing.T, find func(int, uint32) *os.File) (s *Segment, a *ask
 	}
 	s.Forked()
 	ended = make(chan error, 1)
-	go func() { ended <- s.Pass(find) }()
+	go func() { ended <- s.Pass(finder(find)) }()
 	t.Cleanup(func() { s.Close(); _ = conn.Close() })
 	return s, &asker{t, conn.(*net.UnixConn)}, ended
 }
