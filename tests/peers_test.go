@@ -4,7 +4,10 @@ package tests
 // headers, and what becomes of it in the environ, the answer and the logs.
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +16,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/wsgi/secure/securetest"
 )
 
 // forwardedFields say that a client at 192.0.2.1 has asked for
@@ -194,6 +199,58 @@ func TestPeers_PROXYHeaderNamesTheClient(t *testing.T) {
 	if told["url"] != s.URL("/a") {
 		t.Errorf("url = %v, want %s", told["url"], s.URL("/a"))
 	}
+}
+
+// Every protocol brings requests before the same eyes.
+func TestPeers_FieldsAreBelievedOverEveryTransport(t *testing.T) {
+	eachTransport(t, "echo", func(t *testing.T, s *Server, by transport) {
+		answer := by.ask(t, s, "GET", "/shop/path", nil, "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Proto", "https",
+			"X-Forwarded-Host", "site.example", "X-Forwarded-Prefix", "/shop", "X-Request-ID", "given")
+		told := answer.object(t)
+		wantEnviron(t, told["environ"].(map[string]any), map[string]any{
+			"REMOTE_ADDR": "192.0.2.1", "HTTP_HOST": "site.example", "HTTP_X_REQUEST_ID": "given", "SCRIPT_NAME": "/shop",
+		})
+		if want := "https://site.example/shop/path"; told["url"] != want || answer.Header.Get("X-Request-ID") != "given" {
+			t.Errorf("url, id = %v, %q; want %s, given", told["url"], answer.Header.Get("X-Request-ID"), want)
+		}
+		// the next request of the connection says nothing of that kind
+		wantEnviron(t, by.ask(t, s, "GET", "/", nil).object(t)["environ"].(map[string]any), map[string]any{
+			"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": by.scheme, "SCRIPT_NAME": "", "SERVER_NAME": "127.0.0.1",
+		})
+	})
+}
+
+func TestPeers_PROXYHeaderStandsBeforeTLS(t *testing.T) {
+	ca := securetest.NewAuthority(t, "tests")
+	cert, key := ca.Server(t, "127.0.0.1").Write(t, t.TempDir(), "server")
+	s := Start(t, "echo", "--proxy-protocol", "--certfile", cert, "--keyfile", key)
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		transport := &http.Transport{
+			ForceAttemptHTTP2: protocol == "h2",
+			TLSClientConfig:   &tls.Config{RootCAs: ca.Pool(), NextProtos: []string{protocol}},
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
+				c := s.Dial()
+				c.Send(proxyHeader([4]byte{192, 0, 2, 1}, [4]byte{198, 51, 100, 2}, 4711, 443))
+				return c.Conn, nil
+			},
+		}
+		t.Cleanup(transport.CloseIdleConnections)
+		by := transportOver(transport)
+		for range 2 {
+			answer := by.ask(t, s, "GET", "/", nil)
+			wantEnviron(t, answer.object(t)["environ"].(map[string]any), map[string]any{
+				"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "SERVER_NAME": "198.51.100.2", "SERVER_PORT": "443", "wsgi.url_scheme": "https",
+			})
+			if answer.ProtoMajor == 2 != (protocol == "h2") {
+				t.Errorf("answered by %s, want %s", answer.Proto, protocol)
+			}
+		}
+	}
+}
+
+// transportOver is a transport for ask.
+func transportOver(t *http.Transport) *transport {
+	return &transport{client: &http.Client{Transport: t, Timeout: patience}}
 }
 
 func TestPeers_PROXYHeaderIsDemandedWhereAllowedOnly(t *testing.T) {
