@@ -101,6 +101,23 @@ func TestPeers_LogsNameTheClientAndTheID(t *testing.T) {
 	}
 }
 
+// Files have ids, too, and are found below the mount point.
+func TestPeers_StaticFilesAreMountedAndNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := Start(t, "hello", "--static", "/static="+dir, "--root-path", "/shop")
+	for _, target := range []string{"/shop/static/a.txt", "/static/a.txt"} {
+		if r := s.Ask(target, "X-Request-ID: given"); r.Status != 200 || r.Body != "file\n" || r.Value("X-Request-ID") != "given" {
+			t.Errorf("GET %s = %s %q, id %q; want the file, given", target, r.Line(), r.Body, r.Value("X-Request-ID"))
+		}
+	}
+	if r := s.Ask("/static/none"); r.Status != 404 || len(r.Value("X-Request-ID")) != 16 {
+		t.Errorf("GET /static/none = %s, id %q; want 404 and one of our own", r.Line(), r.Value("X-Request-ID"))
+	}
+}
+
 func TestPeers_RequestIDCanBeKeptToOneself(t *testing.T) {
 	s := Start(t, "echo", "--request-id-header", "none")
 	r := s.Ask("/", "X-Request-ID: theirs")

@@ -136,21 +136,46 @@ func (g *Gateway) Serve(x Exchange, r *environ.Request) {
 	g.runs.Put(one)
 }
 
-// serveStatic answers with a file. No worker takes part, so the request needs an
-// id for the access log only.
+// serveStatic answers with a file. No worker takes part.
 func (g *Gateway) serveStatic(x Exchange, r *environ.Request) {
-	if g.options.Access == nil {
-		g.options.Static.Serve(x, r)
-		return
+	var started time.Time
+	if g.options.Access != nil {
+		started = time.Now()
 	}
-	started := time.Now()
 	if len(r.RequestID) == 0 {
 		var id [requestIDLength]byte
 		r.RequestID = g.ids.next(&id)
 		defer func() { r.RequestID = nil }()
 	}
-	g.options.Static.Serve(x, r)
+	g.options.Static.Serve(g.naming(x, r.RequestID), r)
 	g.record(x, r, started)
+}
+
+// naming gives an exchange that adds the request's id to the head of its answer.
+func (g *Gateway) naming(x Exchange, id []byte) files.Exchange {
+	if len(g.idField) == 0 {
+		return x
+	}
+	named := namedExchange{x, environ.Header{Name: g.idField, Value: id}}
+	if sender, ok := x.(files.Sender); ok {
+		return &namedSender{named, sender}
+	}
+	return &named
+}
+
+type namedExchange struct {
+	Exchange
+	id environ.Header
+}
+
+type namedSender struct {
+	namedExchange
+	files.Sender
+}
+
+// WriteHead leaves the array of fields alone: it is not ours.
+func (x *namedExchange) WriteHead(status int, reason []byte, fields []environ.Header, length int64) error {
+	return x.Exchange.WriteHead(status, reason, append(fields[:len(fields):len(fields)], x.id), length)
 }
 
 // record tells the access log of an exchange that has ended.
