@@ -473,7 +473,7 @@ func (g *generation) bury(w *worker, why string) {
 // showStacks has a worker write down what its Python threads do.
 func (g *generation) showStacks(w *worker, why channel.Why) {
 	if g.zygote != nil {
-		_ = g.zygote.control.DumpStacks(w.id, why) // a zygote that is gone took the worker along
+		g.zygote.dumpStacks(w, why)
 	}
 	w.shown = time.Now()
 }

@@ -150,7 +150,7 @@ func (z *zygote) fork(id uint32, sizes channel.Sizes, output func(io.ReadCloser)
 		return nil, fmt.Errorf("workers: pipe for worker %d: %w", id, err)
 	}
 	defer func() { _ = w.Close() }()
-	if err := z.control.Fork(id, segment, w); err != nil {
+	if err := z.ordered(z.control.Fork(id, segment, w)); err != nil {
 		_ = stderr.Close()
 		segment.Close()
 		return nil, err
@@ -161,7 +161,21 @@ func (z *zygote) fork(id uint32, sizes channel.Sizes, output func(io.ReadCloser)
 }
 
 func (z *zygote) signal(w *worker, sig unix.Signal) {
-	_ = z.control.Signal(w.id, sig) // a zygote that is gone took the worker along
+	_ = z.ordered(z.control.Signal(w.id, sig)) // a zygote that is gone took the worker along
+}
+
+// dumpStacks has a worker write down what its Python threads do.
+func (z *zygote) dumpStacks(w *worker, why channel.Why) {
+	_ = z.ordered(z.control.DumpStacks(w.id, why)) // a zygote that is gone took the worker along
+}
+
+// ordered looks at what became of an order: a zygote that takes none any more
+// hangs, and is killed.
+func (z *zygote) ordered(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		z.kill()
+	}
+	return err
 }
 
 // copyLines hands whole lines from r to write until end-of-file; several at

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,10 @@ type Report struct {
 
 // Control is one end of the socket between front and zygote: one message, one
 // datagram, in order, and end-of-file when the other side is gone.
-type Control struct{ conn *net.UnixConn }
+type Control struct {
+	conn     *net.UnixConn
+	patience time.Duration // with an order that there is no room for
+}
 
 // Pair makes a control socket: the front's end, and the zygote's as a file to
 // be inherited.
@@ -92,7 +96,7 @@ func NewControl(f *os.File) (*Control, error) {
 		_ = conn.Close()
 		return nil, errors.New("channel: control socket is not a unix socket")
 	}
-	return &Control{unixConn}, nil
+	return &Control{unixConn, orderPatience}, nil
 }
 
 // Close ends the conversation; the zygote and its workers end with it.
@@ -117,7 +121,8 @@ func (c *Control) ReceiveSettings() ([]byte, error) {
 }
 
 // Fork orders a worker with the given number, serving segment, whose standard
-// error is the given file.
+// error is the given file. Like every order it fails with os.ErrDeadlineExceeded
+// when the zygote has not taken earlier ones for long.
 func (c *Control) Fork(worker uint32, segment *Segment, stderr *os.File) error {
 	memory, bell := segment.Files()
 	// Fd would put the eventfd into blocking mode for both sides
@@ -141,12 +146,18 @@ func (c *Control) DumpStacks(worker uint32, why Why) error {
 	return c.order(orderSignal, worker, int32(StacksSignal), why, nil)
 }
 
+// orderPatience is how long an order waits for room behind some hundred others
+// that the zygote has not read: it is forking, at once for a large pool, or it
+// hangs, and who gives the orders has other things to do.
+const orderPatience = 10 * time.Second
+
 func (c *Control) order(kind, worker uint32, sig int32, why Why, rights []byte) error {
 	var m [orderBytes]byte
 	binary.NativeEndian.PutUint32(m[0:], kind)
 	binary.NativeEndian.PutUint32(m[4:], worker)
 	binary.NativeEndian.PutUint32(m[8:], uint32(sig))
 	binary.NativeEndian.PutUint32(m[12:], uint32(why))
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.patience)) // fails only when closed
 	if _, _, err := c.conn.WriteMsgUnix(m[:], rights, nil); err != nil {
 		return fmt.Errorf("channel: order to the zygote: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -211,6 +212,28 @@ func receiveOrder(t *testing.T, c *Control) (order [4]uint32, files []*os.File) 
 		}
 	}
 	return order, files
+}
+
+func TestControl_OrdersDoNotWaitForEver(t *testing.T) {
+	front, _ := newControls(t)
+	front.patience = time.Millisecond
+	failed := make(chan error)
+	go func() {
+		for {
+			if err := front.Signal(1, unix.SIGKILL); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-failed:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Signal() = %v, want %v when nobody reads", err, os.ErrDeadlineExceeded)
+		}
+	case <-time.After(patience):
+		t.Error("Signal() waits for ever for a zygote that does not read")
+	}
 }
 
 func TestControl_DescriptorBlocks(t *testing.T) {
