@@ -76,7 +76,7 @@ func (g *generation) heard(z *zygote, r channel.Report) {
 	}
 	switch r.Kind {
 	case channel.Booted:
-		g.booted = true
+		g.booted, z.booted = true, time.Now()
 		g.fill()
 		g.supervisor.readyPerhaps(g)
 	case channel.Forked:
@@ -335,7 +335,8 @@ func bootCode(r channel.Report) int {
 	return r.Status
 }
 
-// oldEnough: a worker that lived this long is not part of a boot loop.
+// oldEnough: a worker, or a zygote that has booted, that lived this long is not
+// part of a boot loop.
 const oldEnough = time.Second
 
 // forget takes a dead worker off everything. It reports whether the worker was
@@ -371,9 +372,14 @@ func (g *generation) retryLater(limit time.Duration) {
 func (g *generation) zygoteLost(z *zygote, err error) {
 	s := g.supervisor
 	s.pool.owned.remove(z.pid)
+	useful := g.booted && time.Since(z.booted) >= oldEnough
 	g.zygote, g.booted = nil, false
 	for _, w := range g.workers {
-		g.forget(w, "its zygote died")
+		served, _ := g.forget(w, "its zygote died")
+		useful = useful || served
+	}
+	if useful {
+		g.youngDeaths.succeeded()
 	}
 	if g.leaving || g.failed(&BootError{Code: max(exitCode(err), 1), Reason: fmt.Sprintf("the zygote ended: %v", err)}) {
 		s.gone(g)

@@ -228,3 +228,16 @@ func (n *nursery) hasOrders() bool {
 	}
 	return polled[0].Revents&unix.POLLIN != 0
 }
+
+func TestGeneration_AZygoteThatWasOfUseIsReplacedAtOnce(t *testing.T) {
+	n := newNursery(t, Plan{})
+	g := n.current
+	for range 10 { // over months, say
+		n.zygoteDies(g)
+		again := n.generation(Plan{})
+		g.zygote, g.booted = again.zygote, true
+	}
+	if got := g.youngDeaths.failed(backoffMost); got != 0 {
+		t.Errorf("after ten zygotes that lived for long the next one waits %v, want 0", got)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,6 +51,7 @@ type zygote struct {
 	pid     int
 	owner   *Owner
 	control *channel.Control
+	booted  time.Time
 	late    bool // it has not booted in time, and is being killed
 }
 
