@@ -125,7 +125,10 @@ func (g *generation) fill() {
 	for g.count(func(w *worker) bool { return w.state != leaving }) < g.wanted() {
 		if err := g.fork(); err != nil {
 			g.supervisor.pool.options.Log.Error("cannot start a worker", "error", err)
-			g.retryLater(backoffMost)
+			// The broken pipe of a zygote that has ended says less than zygoteLost will.
+			if errors.Is(err, unix.EPIPE) || !g.failed(&BootError{Code: 1, Reason: err.Error()}) {
+				g.retryLater(backoffMost)
+			}
 			return
 		}
 	}

@@ -4,8 +4,10 @@ package workers
 // the test tells what became of it.
 
 import (
+	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"runtime"
 	"testing"
 	"time"
@@ -239,5 +241,26 @@ func TestGeneration_AZygoteThatWasOfUseIsReplacedAtOnce(t *testing.T) {
 	}
 	if got := g.youngDeaths.failed(backoffMost); got != 0 {
 		t.Errorf("after ten zygotes that lived for long the next one waits %v, want 0", got)
+	}
+}
+
+func TestGeneration_ThatCannotHaveItsWorkersFails(t *testing.T) {
+	n := newNursery(t, Plan{})
+	hangs := exec.Command("/bin/cat")
+	if _, err := hangs.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := hangs.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = hangs.Process.Kill(), hangs.Wait() }()
+	ready := make(chan error, 1)
+	next := n.generation(Plan{}) // of no size: there is no shared memory for its workers
+	next.first, next.ready, next.zygote.process = 1, func(err error) { ready <- err }, hangs
+	n.next = next
+	next.fill()
+	var boot *BootError
+	if err := await(t, ready, "the reload ends"); !errors.As(err, &boot) || n.next != nil {
+		t.Errorf("a generation without workers = %v, want a *BootError", err)
 	}
 }

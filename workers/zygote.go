@@ -51,8 +51,8 @@ type zygote struct {
 	pid     int
 	owner   *Owner
 	control *channel.Control
-	booted  time.Time
-	late    bool // it has not booted in time, and is being killed
+	booted  time.Time // when it told that it can fork
+	late    bool      // it has not booted in time, and is being killed
 }
 
 // startZygote starts the process. The calling goroutine must be locked to its
