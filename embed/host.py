@@ -342,8 +342,11 @@ def _give_up(error, cause):
 def _write(text):
     """Write to standard error whatever the application made of sys.stderr."""
     data = text.encode("utf-8", "backslashreplace")
-    while data:
-        data = data[os.write(2, data) :]
+    try:
+        while data:
+            data = data[os.write(2, data) :]
+    except OSError:
+        pass  # closed: nobody is left to tell, and the end has to go on
 
 
 def preload():

@@ -228,6 +228,39 @@ def application(environ, start_response):
 	}
 }
 
+// An application that has closed standard error, as a daemon would.
+func TestAtshutdown_FailuresThatCannotBeToldStopNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "said")
+	o, said := options(t, fmt.Sprintf("FILE = %q\n", file)+`
+import atexit, gowsgi, os
+@gowsgi.atshutdown
+def fails():
+    raise ValueError("on purpose")
+@atexit.register
+def at_exit():
+    open(FILE, "w").close()
+def application(environ, start_response):
+    os.close(2)
+    start_response("200 OK", [])
+    return [b""]
+`, nil)
+	pool, err := workers.Start(t.Context(), o)
+	if err != nil {
+		t.Fatalf("Start() = %v; the worker said %s", err, said)
+	}
+	if _, _, err := get(t, pool, "/"); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := pool.Stop(ctx); err != nil {
+		t.Errorf("Stop() = %v", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("atexit functions have not run: %v", err)
+	}
+}
+
 const afterSource = `
 import gowsgi, os, signal, threading, time
 said = []
