@@ -394,16 +394,12 @@ wait_until_sent(struct gw_exchange *exchange)
 }
 
 /*
- * Run what the application wants run after the response, in order; one that
- * fails stops no other. A function may add more: the list is looked at anew.
+ * Run the functions of the list, in order; one that fails stops no other. A
+ * function may add more: the list is looked at anew.
  */
 static void
-run_after(struct gw_exchange *exchange, uint32_t outcome)
+run_listed(struct gw_exchange *exchange)
 {
-    if (outcome == GW_DROPPED)
-        exchange->slot->fault_length = 0; /* of no interest to the front */
-    gw_slot_answered(exchange, outcome);
-    wait_until_sent(exchange);
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(exchange->after); i++) {
         PyObject *call = PyList_GET_ITEM(exchange->after, i); /* borrowed */
         PyObject *result =
@@ -415,6 +411,22 @@ run_after(struct gw_exchange *exchange, uint32_t outcome)
         Py_XDECREF(result);
     }
     Py_CLEAR(exchange->after);
+    gw_leave_if_forked(); /* by the last breath of an argument */
+}
+
+/*
+ * Run what the application wants run after the response. Objects that go with
+ * the list may add to it again, to a new one then.
+ */
+static void
+run_after(struct gw_exchange *exchange, uint32_t outcome)
+{
+    if (outcome == GW_DROPPED)
+        exchange->slot->fault_length = 0; /* of no interest to the front */
+    gw_slot_answered(exchange, outcome);
+    wait_until_sent(exchange);
+    while (exchange->after != NULL)
+        run_listed(exchange);
 }
 
 /*

@@ -271,6 +271,9 @@ def fails():
 def more():
     said.append("more")
     gowsgi.after_response(note, "added")
+class Dying:
+    def __del__(self):
+        gowsgi.after_response(note, "died")
 class Closing:
     def __init__(self, blocks): self.blocks = blocks
     def __iter__(self): return iter(self.blocks)
@@ -295,6 +298,9 @@ def application(environ, start_response):
         return [b"le"]
     if path == "/empty":
         return []
+    if path == "/argument":
+        gowsgi.after_response(bool, Dying())
+        return [b"whole"]
     if path == "/fails":
         gowsgi.after_response(fails)
         gowsgi.after_response(more)
@@ -317,6 +323,7 @@ func TestAfterResponse_RunsAfterEveryKindOfAnswer(t *testing.T) {
 		"/raises":    "[('/raises', None, {'key': 1})]",
 		"/length":    "['closed', ('/length', None, {'key': 1}), ('close', None, {})]",
 		"/closing":   "['closed', ('/closing', None, {'key': 1}), ('close', None, {})]",
+		"/argument":  "[('/argument', None, {'key': 1}), ('died', None, {})]",
 		"/fails":     "[('/fails', None, {'key': 1}), 'more', ('added', None, {})]",
 	} {
 		status, body, err := get(t, pool, path)
