@@ -22,7 +22,8 @@ import (
 type nursery struct {
 	*testing.T
 	*supervisor
-	orders *os.File // the zygote's end of the current generation's control socket
+	orders *os.File   // the zygote's end of the newest generation's control socket
+	ends   []*os.File // of all
 }
 
 // newNursery makes a supervisor whose current generation has no worker yet.
@@ -39,6 +40,9 @@ func newNursery(t *testing.T, plan Plan) *nursery {
 	n.current = n.generation(plan)
 	t.Cleanup(func() {
 		n.each(func(g *generation) { n.loseAll(g) })
+		for _, end := range n.ends { // standard error of workers is in them
+			_ = end.Close()
+		}
 		n.outputs.Wait()
 	})
 	return n
@@ -51,7 +55,7 @@ func (n *nursery) generation(plan Plan) *generation {
 	if err != nil {
 		n.Fatal(err)
 	}
-	n.orders = orders
+	n.orders, n.ends = orders, append(n.ends, orders)
 	n.Cleanup(func() { _, _ = control.Close(), orders.Close() })
 	return &generation{
 		supervisor: n.supervisor, plan: plan, zygote: &zygote{control: control},
@@ -262,5 +266,31 @@ func TestGeneration_ThatCannotHaveItsWorkersFails(t *testing.T) {
 	var boot *BootError
 	if err := await(t, ready, "the reload ends"); !errors.As(err, &boot) || n.next != nil {
 		t.Errorf("a generation without workers = %v, want a *BootError", err)
+	}
+}
+
+func TestGeneration_TakesOverWithTheSizeOfThePoolByThen(t *testing.T) {
+	for by, want := range map[int]int{+1: 3, -1: 1} {
+		n := newNursery(t, Plan{})
+		n.size = 2
+		n.current.fill()
+		for _, w := range n.current.workers {
+			n.serves(w)
+		}
+		next := n.generation(n.current.plan)
+		next.first = 2
+		n.next = next
+		next.fill()
+		n.resize(by)
+		for len(next.workers) > 0 && next.count(func(w *worker) bool { return w.state == forking }) > 0 {
+			for _, w := range next.workers {
+				if w.state == forking {
+					n.serves(w)
+				}
+			}
+		}
+		if n.current != next || next.serving() != want || n.size != want {
+			t.Errorf("two workers and %+d during a reload: %d serve of %d wanted, want %d", by, next.serving(), n.size, want)
+		}
 	}
 }

@@ -61,8 +61,20 @@ func (s *supervisor) readyPerhaps(g *generation) {
 		s.old = append(s.old, before)
 		before.leave("a new generation serves")
 	}
+	g.shrink("fewer are wanted by now") // see resize
 	s.scale = scale{}
 	g.ready(nil)
+}
+
+// resize changes how many workers a generation takes over with, because the size
+// of the pool has changed while it is brought up.
+func (g *generation) resize(by int) {
+	g.first = min(max(g.first+by, 1), mostWorkers)
+	if g.plan.resizable() {
+		g.first = max(g.plan.clamp(g.first), 1)
+	}
+	g.fill()
+	g.supervisor.readyPerhaps(g)
 }
 
 // bringUpFailed gives up what was being brought up. Without a current generation

@@ -171,9 +171,13 @@ func (s *supervisor) setSize(g *generation, size int, why string, level slog.Lev
 		return
 	}
 	s.pool.options.Log.Log(context.Background(), level, "number of workers changes", "from", s.size, "to", size, "reason", why)
+	by := size - s.size
 	s.size = size
 	g.fill()
 	g.shrink(why)
+	if s.next != nil {
+		s.next.resize(by)
+	}
 }
 
 // mostWorkers bounds what signals can ask for, as the command line is bound.
