@@ -18,6 +18,7 @@ import (
 var mayImport = map[string][]string{
 	"gowsgi/cmd/gowsgi": {
 		"golang.org/x/sys/unix", "github.com/urfave/cli/v2",
+		"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"gowsgi/embed", "gowsgi/embed/channel", "gowsgi/environ", "gowsgi/workers", "gowsgi/wsgi", "gowsgi/wsgi/files", "gowsgi/wsgi/http1",
 		"gowsgi/wsgi/http2", "gowsgi/wsgi/peers", "gowsgi/wsgi/secure",

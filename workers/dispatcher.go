@@ -20,8 +20,8 @@ import (
 // it is taken back and given to that thread. So no call waits behind a slow
 // request while any thread is idle.
 type dispatcher struct {
-	limits    limits // set before the first call
 	mu        sync.Mutex
+	limits    limits
 	workers   []*worker // that are given calls
 	leavers   []*worker // retired, and not gone yet
 	queue     queue

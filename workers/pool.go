@@ -14,20 +14,29 @@ import (
 
 // Options says what a pool is made of.
 type Options struct {
-	Plan // of the first generation
+	Plan   // of the first generation
+	Limits // until Limit is called
+	Log    *slog.Logger
+	// Output takes what zygote and workers write to standard error, in whole
+	// lines. It is called from one goroutine for each process.
+	Output func(lines []byte)
+}
+
+// Limits are those of single calls; 0: no limit.
+type Limits struct {
 	// Timeout is how long an application may work on a request without taking
 	// a piece of its body or giving a piece of the answer, QueueTimeout how long
 	// a request may wait to be begun, MaxQueue how many may wait without a place
 	// in a worker, AfterResponseTimeout how long what it runs after the response
-	// may take. 0: no limit.
+	// may take.
 	Timeout              time.Duration
 	QueueTimeout         time.Duration
 	MaxQueue             int
 	AfterResponseTimeout time.Duration
-	Log                  *slog.Logger
-	// Output takes what zygote and workers write to standard error, in whole
-	// lines. It is called from one goroutine for each process.
-	Output func(lines []byte)
+}
+
+func (l Limits) ofCalls() limits {
+	return limits{timeout: l.Timeout, afterTimeout: l.AfterResponseTimeout, queueTimeout: l.QueueTimeout, maxQueue: l.MaxQueue}
 }
 
 // Pool is a set of worker processes that serve one application. It implements
@@ -71,7 +80,7 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	p.dispatcher.starved = func() { p.supervisor.posts.post(p.supervisor.starved) }
 	p.dispatcher.complain = p.complain
 	p.dispatcher.overloaded = p.overloaded
-	p.dispatcher.limits = limits{timeout: o.Timeout, afterTimeout: o.AfterResponseTimeout, queueTimeout: o.QueueTimeout, maxQueue: o.MaxQueue}
+	p.dispatcher.limits = o.ofCalls()
 	go p.dispatcher.watch(p.finished)
 	started := make(chan error, 1)
 	go p.supervisor.run(o.Plan, func(err error) { started <- err })
@@ -115,6 +124,10 @@ func (p *Pool) Reload(plan Plan) error {
 	}
 }
 
+// Limit puts other limits in force at once, for calls that wait or work already
+// as for those to come.
+func (p *Pool) Limit(l Limits) { p.dispatcher.change(l.ofCalls()) }
+
 // Resize asks for some workers more, or less if by is negative.
 func (p *Pool) Resize(by int) {
 	p.supervisor.posts.post(func() { p.supervisor.resize(by) })
@@ -134,10 +147,10 @@ func (p *Pool) complain(packed []byte, what, traceback string) {
 // would make an overload worse.
 func (p *Pool) overloaded(full, late int) {
 	if full > 0 {
-		p.options.Log.Warn("requests refused: the queue is full", "requests", full, "max_queue", p.options.MaxQueue)
+		p.options.Log.Warn("requests refused: the queue is full (--max-queue)", "requests", full)
 	}
 	if late > 0 {
-		p.options.Log.Warn("requests refused: no worker was free for them in time", "requests", late, "queue_timeout", p.options.QueueTimeout)
+		p.options.Log.Warn("requests refused: no worker was free for them in time (--queue-timeout)", "requests", late)
 	}
 }
 

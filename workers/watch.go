@@ -88,7 +88,7 @@ func (d *dispatcher) watch(stop <-chan struct{}) {
 	d.mu.Lock()
 	d.watched.woken = woken
 	d.mu.Unlock()
-	tick := d.limits.tick()
+	tick := d.tick()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	idle := 0
@@ -97,12 +97,17 @@ func (d *dispatcher) watch(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-woken:
+			tick = d.tick()
 			ticker.Reset(tick)
 			continue
 		case <-ticker.C:
 		}
 		now := time.Now()
 		d.tellRefused(now)
+		if changed := d.tick(); changed != tick {
+			tick = changed
+			ticker.Reset(tick)
+		}
 		if d.look(now) {
 			idle = 0
 		} else if idle++; idle >= restAfter && d.rest() {
@@ -110,6 +115,19 @@ func (d *dispatcher) watch(stop <-chan struct{}) {
 			idle = 0
 		}
 	}
+}
+
+func (d *dispatcher) tick() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.limits.tick()
+}
+
+// change puts other limits in force, for calls that are under way as well.
+func (d *dispatcher) change(l limits) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.limits = l
 }
 
 // rest reports whether there is nothing to watch; begin wakes the watch then.

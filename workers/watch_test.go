@@ -544,6 +544,25 @@ func TestWatch_RestsAndWakes(t *testing.T) {
 	await(t, stopped, "the watch ends")
 }
 
+// TestWatch_TakesOverChangedLimits: a call that works already is held to them.
+func TestWatch_TakesOverChangedLimits(t *testing.T) {
+	s := newStage(t, small, 1)
+	s.limits.timeout = time.Hour
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { s.watch(stop); close(stopped) }()
+	c := s.ask("slow")
+	a := s.next()
+	s.change(Limits{Timeout: tickLeast}.ofCalls())
+	var late *wsgi.TimeoutError
+	if got := await(t, c.answered, "the call fails"); !errors.As(got.err, &late) {
+		t.Errorf("the call ended with %+v, want a TimeoutError", got)
+	}
+	a.finish(func(x *channeltest.Exchange) { x.Finish(channeltest.Dropped, "") })
+	await(t, s.expired, "the expiry is told")
+	close(stop)
+	await(t, stopped, "the watch ends")
+}
+
 func TestWatch_TicksAsOftenAsItsLimitsNeed(t *testing.T) {
 	for _, c := range []struct {
 		limits limits

@@ -37,7 +37,7 @@ var levels = []struct {
 // sequences, so that nothing logged can look like another record.
 type ErrorLog struct {
 	file  *logFile
-	level slog.Level
+	level slog.LevelVar
 	pid   int
 }
 
@@ -48,8 +48,13 @@ func openErrorLog(path string, level slog.Level) (*ErrorLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ErrorLog{file, level, os.Getpid()}, nil
+	l := &ErrorLog{file: file, pid: os.Getpid()}
+	l.SetLevel(level)
+	return l, nil
 }
+
+// SetLevel drops records below level from now on.
+func (l *ErrorLog) SetLevel(level slog.Level) { l.level.Set(level) }
 
 // Logger gives the way to write records. Loggers share the log and its lock.
 func (l *ErrorLog) Logger() *slog.Logger { return slog.New(&recordHandler{log: l}) }
@@ -89,7 +94,7 @@ type recordHandler struct {
 
 // Enabled tells whether records of the level are written.
 func (h *recordHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= h.log.level
+	return level >= h.log.level.Level()
 }
 
 // Handle writes one record with one write. Its error is always nil: a line that

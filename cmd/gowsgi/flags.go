@@ -18,61 +18,101 @@ var version = "dev"
 
 const usageLine = "gowsgi [flags] MODULE[:APP]"
 
-// parseCommandLine turns args (without the program's name) and the environment
-// that lookup reads into checked settings. Flags may stand before or after the
+// parseCommandLine turns args (without the program's name), the environment that
+// lookup reads and the configuration found in the working folder into checked
+// settings; see invocation.parse.
+func parseCommandLine(args []string, lookup func(string) (string, bool), out io.Writer, build string) (*Settings, error) {
+	return invocation{args: args, lookup: lookup}.parse(out, build)
+}
+
+// parse finds out what is to be done. Flags may stand before or after the
 // application. Errors carry exitUsage.
 //
-// After --help or --version, which are answered on out, both results are nil:
+// What is only to be printed is answered on out; both results are nil then, for
 // there is nothing to run. build ends the line that --version prints; it says
 // what the program was built with, and may be empty.
-func parseCommandLine(args []string, lookup func(string) (string, bool), out io.Writer, build string) (*Settings, error) {
-	flags, rest, err := separate(args)
+func (i invocation) parse(out io.Writer, build string) (*Settings, error) {
+	line, err := separate(i.args)
 	if err != nil {
 		return nil, err
 	}
-	var settings *Settings
+	switch line.asks {
+	case "--help":
+		_, err = io.WriteString(out, helpText())
+		return nil, err
+	case "--version":
+		_, err = fmt.Fprintln(out, "gowsgi version", strings.TrimSpace(version+" "+build))
+		return nil, err
+	}
+	flags, err := line.flags()
+	if err != nil {
+		return nil, err
+	}
+	settings, err := i.settingsFrom(flags, line.warnings)
+	switch {
+	case err != nil:
+		return nil, err
+	case line.asks == printFlag:
+		return nil, settings.print(out)
+	}
+	settings.CheckOnly = line.asks == checkFlag
+	return settings, nil
+}
+
+// Flags that ask for something else than serving.
+const (
+	checkFlag = "--check-config"
+	printFlag = "--print-config"
+)
+
+// others are the flags that are no settings.
+var others = []struct{ name, short, help string }{
+	{"check-config", "", "import the application and exit; the status is that of a start"},
+	{"print-config", "", "print every setting, its value and where it comes from, in the form of a gowsgi.toml"},
+	{"help", "h", "print this"},
+	{"version", "v", "print the version"},
+}
+
+// arguments are a command line, taken apart.
+type arguments struct {
+	given    []string // flags, values joined with "="
+	rest     []string // what is no flag
+	asks     string   // the first of the others, in its long form; empty: none
+	warnings []string
+}
+
+// flags gives the values by setting name, the application's among them.
+func (a arguments) flags() (map[string][]string, error) {
+	flags := make(map[string][]string)
 	app := &cli.App{
 		Name:     "gowsgi",
 		HelpName: "gowsgi",
-		Version:  strings.TrimSpace(version + " " + build),
 		Flags:    cliFlags(),
-		Writer:   out,
+		Writer:   io.Discard,
 		// Bind addresses and NAME=VALUE are cut by the table's rules, not cli's.
 		DisableSliceFlagSeparator: true,
-		// The table writes the help; text/template would read braces in it.
-		CustomAppHelpTemplate: strings.ReplaceAll(helpText(), "{{", `{{"{{"}}`),
-		HideHelpCommand:       true,
+		// What asks for help or the version was seen before.
+		HideHelp:    true,
+		HideVersion: true,
 		// Errors are returned to the one place that prints them and exits.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 			return exitCodef(exitUsage, "%w", err)
 		},
-		Action: func(c *cli.Context) error {
-			var err error
-			settings, err = settingsFrom(c, lookup)
-			return err
-		},
+		Action: func(c *cli.Context) error { return collect(c, flags) },
 	}
-	line := slices.Concat([]string{"gowsgi"}, flags, []string{"--"}, rest)
-	if err := app.Run(line); err != nil {
-		return nil, err
-	}
-	return settings, nil
+	return flags, app.Run(slices.Concat([]string{"gowsgi"}, a.given, []string{"--"}, a.rest))
 }
 
-// settingsFrom reads what cli has taken apart.
-func settingsFrom(c *cli.Context, lookup func(string) (string, bool)) (*Settings, error) {
-	switch {
-	case c.NArg() == 0:
-		return nil, exitCodef(exitUsage, "no application given; usage: %s", usageLine)
-	case c.NArg() > 1:
-		return nil, exitCodef(exitUsage, "unexpected argument %q after the application %q", c.Args().Get(1), c.Args().First())
+// collect fills flags with what cli has taken apart.
+func collect(c *cli.Context, flags map[string][]string) error {
+	switch c.NArg() {
+	case 0:
+	case 1:
+		flags[application.name] = c.Args().Slice()
+	default:
+		return exitCodef(exitUsage, "unexpected argument %q after the application %q", c.Args().Get(1), c.Args().First())
 	}
-	app, err := parseAppSpec(c.Args().First())
-	if err != nil {
-		return nil, exitCodef(exitUsage, "%w", err)
-	}
-	flags := make(map[string][]string)
 	for i := range table {
 		if name := table[i].name; c.IsSet(name) {
 			flags[name] = c.StringSlice(name)
@@ -82,16 +122,11 @@ func settingsFrom(c *cli.Context, lookup func(string) (string, bool)) (*Settings
 			}
 		}
 	}
-	settings, err := resolve(flags, lookup)
-	if err != nil {
-		return nil, err
-	}
-	settings.App = app
-	return settings, nil
+	return nil
 }
 
 // cliFlags gives cli one flag for each row. All collect text: what it means, and
-// what is wrong with it, is said in one place for flags and variables alike.
+// what is wrong with it, is said in one place for flags and everything else.
 func cliFlags() []cli.Flag {
 	flags := make([]cli.Flag, len(table))
 	for i := range table {
@@ -100,63 +135,90 @@ func cliFlags() []cli.Flag {
 	return flags
 }
 
-// separate puts the flags, values joined with "=", before the arguments that are
-// none: cli, like package flag, stops at the first argument, but the
-// application is often written before the flags. A flag nobody knows, or one
-// without its value, is told here, with the nearest name.
-func separate(args []string) (flags, rest []string, err error) {
+// separate tells flags and their values from other arguments. A flag nobody
+// knows, or one without its value, is told here, with the nearest name. After a
+// flag that asks for help or the version nothing else counts.
+func separate(args []string) (arguments, error) {
+	var line arguments
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
-			return flags, append(rest, args[i+1:]...), nil
+			line.rest = append(line.rest, args[i+1:]...)
+			return line, nil
 		}
 		if len(arg) < 2 || arg[0] != '-' {
-			rest = append(rest, arg)
+			line.rest = append(line.rest, arg)
 			continue
 		}
 		name, value, joined := cutFlag(arg)
-		if isAnswer(name) {
-			// To cli, an argument beside these would be a topic of help.
-			return []string{name}, nil, nil
+		if other := findOther(name); other != "" {
+			line.asks = other
+			if other == "--help" || other == "--version" {
+				return line, nil
+			}
+			continue
 		}
-		row := findSetting(name)
-		if row == nil {
-			return nil, nil, unknownFlag(name)
+		row, strange := findSetting(name), findStrange(name)
+		if row == nil && strange == nil {
+			return arguments{}, unknownFlag(name)
 		}
-		if !joined && row.kind.toggle {
+		if bare := row != nil && row.kind.toggle || row == nil && strange.bare; bare && !joined {
 			value, joined = "true", true
 		}
 		if !joined {
 			if i++; i == len(args) || isFlag(args[i]) {
-				return nil, nil, exitCodef(exitUsage, "%s: no value given (want %s)", name, row.kind.word)
+				return arguments{}, exitCodef(exitUsage, "%s: no value given%s", name, wanted(row))
 			}
 			value = args[i]
 		}
-		flags = append(flags, row.flag()+"="+value)
+		if row != nil {
+			line.given = append(line.given, row.flag()+"="+value)
+			continue
+		}
+		warning, err := strange.meet(value)
+		if err != nil {
+			return arguments{}, err
+		}
+		if warning != "" {
+			line.warnings = append(line.warnings, warning)
+		}
 	}
-	return flags, rest, nil
+	return line, nil
+}
+
+func wanted(row *setting) string {
+	if row == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (want %s)", row.kind.word)
 }
 
 // cutFlag takes --name=value, -n value's -n, -n=value and -nvalue apart.
 func cutFlag(arg string) (name, value string, joined bool) {
 	name, value, joined = strings.Cut(arg, "=")
-	if strings.HasPrefix(arg, "--") || len(name) == 2 || findSetting("-"+name) != nil || isAnswer("-"+name) {
+	if strings.HasPrefix(arg, "--") || len(name) == 2 || isFlag("-"+name) {
 		return name, value, joined
 	}
-	if row := findSetting(arg[:2]); row != nil && !row.kind.toggle {
+	row, strange := findSetting(arg[:2]), findStrange(arg[:2])
+	if row != nil && !row.kind.toggle || row == nil && strange != nil && !strange.bare {
 		return arg[:2], arg[2:], true
 	}
 	return name, value, joined
 }
 
-// isAnswer tells the flags that print something and end the program.
-func isAnswer(name string) bool {
-	return name == "--help" || name == "-h" || name == "--version" || name == "-v"
+// findOther gives the long form of a flag that is no setting, or nothing.
+func findOther(flag string) string {
+	for _, o := range others {
+		if flag == "--"+o.name || o.short != "" && flag == "-"+o.short {
+			return "--" + o.name
+		}
+	}
+	return ""
 }
 
 func isFlag(arg string) bool {
 	name, _, _ := strings.Cut(arg, "=")
-	return isAnswer(name) || findSetting(name) != nil
+	return findOther(name) != "" || findSetting(name) != nil || findStrange(name) != nil
 }
 
 // findSetting is the row that a flag, written with its dashes, belongs to.
@@ -173,22 +235,31 @@ func findSetting(flag string) *setting {
 }
 
 func unknownFlag(name string) error {
-	if near := nearestFlag(name); near != "" {
-		return exitCodef(exitUsage, "no flag %s; did you mean %s?", name, near)
+	if near := nearestName(strings.TrimLeft(name, "-"), otherNames()...); near != "" {
+		return exitCodef(exitUsage, "no flag %s; did you mean --%s?", name, near)
 	}
 	return exitCodef(exitUsage, "no flag %s; gowsgi --help lists them", name)
 }
 
-// nearestFlag is the flag that differs least from name, when it differs little.
-func nearestFlag(name string) string {
-	bare := strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-")
+// nearestName is the setting, or one of more, whose name differs least from name,
+// when it differs little.
+func nearestName(name string, more ...string) string {
+	bare := strings.ReplaceAll(name, "_", "-")
 	best, nearest := max(1, len(bare)/3)+1, ""
-	for _, flag := range append(flagNames(), "help", "version") {
-		if d := distance(bare, flag); d < best {
-			best, nearest = d, "--"+flag
+	for _, known := range append(flagNames(), more...) {
+		if d := distance(bare, known); d < best {
+			best, nearest = d, known
 		}
 	}
 	return nearest
+}
+
+func otherNames() []string {
+	names := make([]string, len(others))
+	for i := range others {
+		names[i] = others[i].name
+	}
+	return names
 }
 
 func flagNames() []string {
@@ -228,7 +299,8 @@ func helpText() string {
 	b.WriteString("MODULE is imported; APP, application by default, is the object in it, dotted or\n" +
 		"called with literal arguments: site.wsgi, app:create_app(debug=False).\n" +
 		"Every flag can be given as a variable too: --keep-alive as GOWSGI_KEEP_ALIVE,\n" +
-		"lists with commas. Durations are seconds or 1m30s, 500ms.\n")
+		"lists with commas; and as a key of gowsgi.toml: keep-alive = \"1m30s\". Flags win\n" +
+		"over variables, variables over the file. Durations are seconds or 1m30s, 500ms.\n")
 	group := ""
 	for i := range table {
 		row := &table[i]
@@ -238,7 +310,18 @@ func helpText() string {
 		}
 		fmt.Fprintf(&b, "  %s\n        %s%s\n", row.spelling(), row.help, row.note())
 	}
-	b.WriteString("\nOthers:\n  -h, --help\n        print this\n  -v, --version\n        print the version\n")
+	b.WriteString("\nOthers:\n")
+	for _, o := range others {
+		short := ""
+		if o.short != "" {
+			short = "-" + o.short + ", "
+		}
+		fmt.Fprintf(&b, "  %s--%s\n        %s\n", short, o.name, o.help)
+	}
+	b.WriteString("\nCommands:\n")
+	for _, name := range commandNames() {
+		fmt.Fprintf(&b, "  gowsgi %s\n        %s\n", commands[name].usage, commands[name].help)
+	}
 	return b.String()
 }
 

@@ -52,7 +52,7 @@ func networks(t *testing.T, texts ...string) (list []peers.Network) {
 
 func TestCommandLine_GivesDefaults(t *testing.T) {
 	got := parse(t, "wsgi", variables())
-	got.Origins = nil
+	got.Origins, got.said = nil, nil
 	want := &Settings{
 		App:     AppSpec{"wsgi", "application"},
 		Workers: 1, Threads: 1, MinWorkers: 1, MaxWorkers: 1, WorkerIdleTimeout: time.Minute,
@@ -92,7 +92,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --redirect-http :82 --redirect-port 444 -b https://h:83 -b http://fd://6"+
 		" --socket-mode 0660 --socket-owner 0:7 --forwarded-allow-ips 10.0.0.0/8,::1 --forwarded-allow-ips * --proxy-protocol"+
 		" --proxy-allow-from 192.0.2.1 --request-id-header X-Trace --root-path /shop/", variables())
-	got.Origins = nil
+	got.Origins, got.said = nil, nil
 	want := &Settings{
 		App:     AppSpec{"app", "make()"},
 		Workers: 4, Threads: 8, MaxWorkers: 9, WorkerIdleTimeout: 2 * time.Minute, StartupTimeout: 3 * time.Minute,

@@ -13,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,28 +27,33 @@ import (
 	"gowsgi/wsgi"
 	"gowsgi/wsgi/files"
 	"gowsgi/wsgi/http1"
+	"gowsgi/wsgi/http2"
 	"gowsgi/wsgi/peers"
 	"gowsgi/wsgi/secure"
 )
 
 // front is one running server.
 type front struct {
-	settings  *Settings
-	arguments []string
-	identity  *identity // of the application; nil: as this process
-	errors    *ErrorLog
-	access    *AccessLog // nil when off
-	log       *slog.Logger
-	pidFile   *pidFile // nil without --pid
-	signals   *signals
-	launch    launch
-	sockets   []*socket
-	static    *files.Static   // nil without --static
-	sendfile  *files.Sendfile // nil without --sendfile-root
-	server    *http1.Server
-	redirect  *http1.Server // of the sockets that only redirect
-	pool      *workers.Pool
-	notify    *notifier
+	// started is how, and current what came of it and of reloads since.
+	started  invocation
+	current  atomic.Pointer[Settings]
+	roomiest int       // environSize at the start: workers have shared memory for that
+	identity *identity // of the application; nil: as this process
+	errors   *ErrorLog
+	access   *AccessLog // nil when off
+	log      *slog.Logger
+	pidFile  *pidFile // nil without --pid
+	signals  *signals
+	launch   launch
+	sockets  []*socket
+	static   *files.Static   // nil without --static
+	sendfile *files.Sendfile // nil without --sendfile-root
+	handler  handler
+	server   *http1.Server
+	http2    *http2.Server // nil: it is not spoken
+	redirect *http1.Server // of the sockets that only redirect
+	pool     *workers.Pool
+	notify   *notifier
 	// certificates is nil without TLS.
 	certificates *secure.Keeper
 
@@ -86,17 +93,21 @@ func shareProcessors() {
 
 // newFront opens everything that can fail for reasons outside the application:
 // folder, logs, addresses, pid file. On error nothing is left open.
-func newFront(settings *Settings, arguments []string) (*front, error) {
+func newFront(started invocation, settings *Settings) (*front, error) {
 	shareProcessors()
-	f := &front{settings: settings, arguments: arguments, signals: listenForSignals()}
+	f := &front{started: started, signals: listenForSignals()}
+	f.current.Store(settings)
 	if err := f.open(); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
 }
 
+// settings are those of now: a reload can put others in their place.
+func (f *front) settings() *Settings { return f.current.Load() }
+
 func (f *front) open() error {
-	s := f.settings
+	s := f.settings()
 	var passed *inheritance
 	var err error
 	if f.predecessor, passed, err = inheritFromPredecessor(); err != nil {
@@ -116,6 +127,9 @@ func (f *front) open() error {
 	}
 	f.log = f.errors.Logger()
 	warnOfRoot(f.log, s, f.identity)
+	for _, warning := range s.Warnings {
+		f.log.Warn(warning)
+	}
 	if s.AccessLogfile != "" {
 		if f.access, err = openAccessLog(s.AccessLogfile, f.log); err != nil {
 			return err
@@ -160,7 +174,7 @@ func (f *front) open() error {
 
 // openFolders opens what files are sent from.
 func (f *front) openFolders() (err error) {
-	s := f.settings
+	s := f.settings()
 	if len(s.Static) > 0 {
 		if f.static, err = files.NewStatic(s.Static, s.StaticMaxAge, f.log); err != nil {
 			return exitCodef(exitUsage, "--static: %w", err)
@@ -178,7 +192,7 @@ func (f *front) openFolders() (err error) {
 // share: folder and umask. With --chroot the folder is the zygote's alone: the
 // front stays outside.
 func (f *front) settle() error {
-	s := f.settings
+	s := f.settings()
 	var err error
 	if f.identity, err = identityOf(s); err != nil {
 		return err
@@ -200,7 +214,7 @@ func (f *front) settle() error {
 // checkChroot finds what can be wrong with --chroot before anything starts, and
 // makes it absolute.
 func (f *front) checkChroot() error {
-	s := f.settings
+	s := f.settings()
 	info, err := os.Stat(s.Chroot)
 	switch {
 	case err != nil:
@@ -219,7 +233,7 @@ func (f *front) checkChroot() error {
 // handOver gives the unix sockets that were made here to the application's user,
 // unless --socket-owner has named another.
 func (f *front) handOver() error {
-	if f.identity == nil || f.settings.SocketOwner.given {
+	if f.identity == nil || f.settings().SocketOwner.given {
 		return nil
 	}
 	for _, s := range f.sockets {
@@ -271,7 +285,7 @@ func (f *front) close() error {
 // serve starts the pool and serves until a signal says otherwise.
 func (f *front) serve() error {
 	defer f.signals.stop()
-	f.notify.Status("loading " + f.settings.App.String())
+	f.notify.Status("loading " + f.settings().App.String())
 	pool, err := f.startPool(f.signals)
 	if pool == nil {
 		return err
@@ -305,7 +319,7 @@ func (f *front) serve() error {
 
 // summary says in a few words what is served, for the service manager.
 func (f *front) summary() string {
-	s := f.settings
+	s := f.settings()
 	workers := fmt.Sprint(s.MaxWorkers)
 	if s.MinWorkers < s.MaxWorkers {
 		workers = fmt.Sprintf("%d to %d", s.MinWorkers, s.MaxWorkers)
@@ -315,12 +329,12 @@ func (f *front) summary() string {
 
 // behindProxy makes l read PROXY headers, if it shall.
 func (f *front) behindProxy(l net.Listener) net.Listener {
-	if !f.settings.ProxyProtocol {
+	if !f.settings().ProxyProtocol {
 		return l
 	}
 	return peers.Listen(l, peers.ListenOptions{
-		Allow:   peers.NewTrust(f.settings.ProxyAllowFrom),
-		Timeout: f.settings.HeaderTimeout,
+		Allow:   peers.NewTrust(f.settings().ProxyAllowFrom),
+		Timeout: f.settings().HeaderTimeout,
 		Log:     f.log,
 	})
 }
@@ -345,12 +359,12 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 		f.log.Info("stopped before the application was loaded")
 		return nil, nil
 	case errors.As(err, &boot) && boot.Code >= exitUsage && boot.Code <= exitInterpreter:
-		if f.settings.ErrorLogfile == "-" {
+		if f.settings().ErrorLogfile == "-" {
 			return nil, &exitError{boot.Code, errReported} // Python's own words say it better
 		}
-		return nil, exitCodef(boot.Code, "cannot serve %s; the reason is in %s", f.settings.App, f.settings.ErrorLogfile)
+		return nil, exitCodef(boot.Code, "cannot serve %s; the reason is in %s", f.settings().App, f.settings().ErrorLogfile)
 	default:
-		return nil, exitCodef(exitUnexpected, "cannot serve %s: %w", f.settings.App, err)
+		return nil, exitCodef(exitUnexpected, "cannot serve %s: %w", f.settings().App, err)
 	}
 }
 
@@ -363,29 +377,36 @@ func bootExit(boot *workers.BootError) int {
 }
 
 func (f *front) poolOptions() (workers.Options, error) {
-	plan, err := f.plan()
+	s := f.settings()
+	f.roomiest = f.environSize(s)
+	plan, err := f.plan(s)
 	if err != nil {
 		return workers.Options{}, err
 	}
 	return workers.Options{
-		Plan:                 plan,
-		Timeout:              f.settings.Timeout,
-		QueueTimeout:         f.settings.QueueTimeout,
-		MaxQueue:             f.settings.MaxQueue,
-		AfterResponseTimeout: f.settings.AfterResponseTimeout,
-		Log:                  f.log,
-		Output:               f.errors.Raw,
+		Plan:   plan,
+		Limits: s.callLimits(),
+		Log:    f.log,
+		Output: f.errors.Raw,
 	}, nil
 }
 
-// plan says what a generation of workers is made of, as things are now.
-func (f *front) plan() (workers.Plan, error) {
-	s := f.settings
-	settings, err := f.zygoteSettings()
+func (s *Settings) callLimits() workers.Limits {
+	return workers.Limits{
+		Timeout:              s.Timeout,
+		QueueTimeout:         s.QueueTimeout,
+		MaxQueue:             s.MaxQueue,
+		AfterResponseTimeout: s.AfterResponseTimeout,
+	}
+}
+
+// plan says what a generation of workers is made of by these settings.
+func (f *front) plan(s *Settings) (workers.Plan, error) {
+	settings, err := f.zygoteSettings(s)
 	if err != nil {
 		return workers.Plan{}, err
 	}
-	env := append(f.identity.environ(withoutVariables(os.Environ(), managerVariables...)), s.Env...)
+	env := slices.Concat(s.FileEnv, f.identity.environ(withoutVariables(os.Environ(), managerVariables...)), s.Env)
 	return workers.Plan{
 		Workers:    s.Workers,
 		MinWorkers: s.MinWorkers,
@@ -394,7 +415,7 @@ func (f *front) plan() (workers.Plan, error) {
 		Sizes: channel.Sizes{
 			Threads: s.Threads,
 			Slots:   min(s.Threads+laidAhead, channel.MaxSlots),
-			Environ: f.environSize(),
+			Environ: f.roomiest,
 			Body:    bodyRing,
 			Reply:   replyRing,
 			Fault:   faultArea,
@@ -420,8 +441,7 @@ func (f *front) plan() (workers.Plan, error) {
 // environSize is what the largest request the parser accepts can need: the
 // request line five times over (two URIs, path, query and method), the fields,
 // and the variables that are always there.
-func (f *front) environSize() int {
-	s := f.settings
+func (f *front) environSize(s *Settings) int {
 	fields := s.LimitRequestFields*16 + s.LimitRequestHeader
 	connection := 0
 	if f.certificates != nil {
@@ -430,14 +450,13 @@ func (f *front) environSize() int {
 	return 5*s.LimitRequestLine + 2*fields + connection + 8<<10
 }
 
-func (f *front) zygoteSettings() ([]byte, error) {
-	s := f.settings
+func (f *front) zygoteSettings(s *Settings) ([]byte, error) {
 	name := s.Name
 	if name == "" {
 		name = s.App.String()
 	}
 	settings := embed.Settings{
-		Arguments:      f.arguments,
+		Arguments:      f.started.args,
 		Application:    s.App.String(),
 		PythonPath:     append([]string{}, s.PythonPath...),
 		Preload:        s.Preload,
@@ -459,36 +478,48 @@ func (f *front) zygoteSettings() ([]byte, error) {
 }
 
 func (f *front) serverOptions() http1.Options {
-	s := f.settings
-	gateway := wsgi.New(wsgi.Options{
-		Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(), RequestIDField: s.RequestIDHeader,
-		RequestBuffering: s.RequestBuffering, TempDir: s.TempDir, ResponseBuffer: s.ResponseBuffer,
-		Static: f.static, Sendfile: f.sendfile,
-	})
-	resolver := peers.NewResolver(peers.Options{
-		Trust: peers.NewTrust(s.ForwardedAllowIPs), RequestID: s.RequestIDHeader, Mount: s.RootPath,
-	})
+	s := f.settings()
+	f.handler.service.Store(f.newService(s))
 	o := http1.Options{
 		Limits:    s.limits(),
 		Timeouts:  s.timeouts(),
 		Admission: s.admission(f.log),
 		Server:    "gowsgi",
 		Log:       f.log,
-		Handler:   handler{resolver, gateway},
+		Handler:   &f.handler,
 	}
-	f.addHTTP2(&o, http2Handler{resolver, gateway})
+	f.addHTTP2(&o)
 	return o
 }
 
-// handler joins http1, peers and wsgi, which do not know each other.
-type handler struct {
+// handler joins http1, peers and wsgi, which do not know each other. A reload can put
+// another service in place: exchanges stay with the one they have begun in.
+type handler struct{ service atomic.Pointer[service] }
+
+// service is what becomes of a request by the settings of one time.
+type service struct {
 	resolver *peers.Resolver
 	gateway  *wsgi.Gateway
 }
 
-func (h handler) ServeExchange(x *http1.Exchange) {
-	h.resolver.Resolve(&x.Request)
-	h.gateway.Serve(x, &x.Request)
+func (f *front) newService(s *Settings) *service {
+	return &service{
+		resolver: peers.NewResolver(peers.Options{
+			Trust: peers.NewTrust(s.ForwardedAllowIPs), RequestID: s.RequestIDHeader, Mount: s.RootPath,
+		}),
+		gateway: wsgi.New(wsgi.Options{
+			Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(), RequestIDField: s.RequestIDHeader,
+			RequestBuffering: s.RequestBuffering, TempDir: s.TempDir, ResponseBuffer: s.ResponseBuffer,
+			Static: f.static, Sendfile: f.sendfile,
+		}),
+	}
+}
+
+// ServeExchange implements http1.Handler.
+func (h *handler) ServeExchange(x *http1.Exchange) {
+	now := h.service.Load()
+	now.resolver.Resolve(&x.Request)
+	now.gateway.Serve(x, &x.Request)
 }
 
 // accessHook turns what the gateway tells into lines of the access log.
@@ -531,6 +562,6 @@ func (f *front) announce() {
 		urls = append(urls, s.address())
 	}
 	f.log.Info(fmt.Sprintf("listening at %s", strings.Join(urls, ", ")),
-		"application", f.settings.App.String(), "workers", f.settings.Workers, "threads", f.settings.Threads,
+		"application", f.settings().App.String(), "workers", f.settings().Workers, "threads", f.settings().Threads,
 		"python", embed.Version)
 }

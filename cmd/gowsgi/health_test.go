@@ -21,7 +21,7 @@ func soon(t *testing.T) context.Context {
 func TestHealth_SocketsThatAreServed(t *testing.T) {
 	for _, b := range []Bind{{Host: "127.0.0.1"}, {}, {Path: t.TempDir() + "/s"}, {Path: "@gowsgi-test-" + t.Name()}} {
 		listener := listenOn(t, b, 8)
-		server := http1.New(http1.Options{Handler: handler{}})
+		server := http1.New(http1.Options{Handler: &handler{}})
 		go func() { _ = server.Serve(listener) }() // ErrClosed
 		t.Cleanup(server.Close)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

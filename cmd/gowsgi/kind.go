@@ -30,13 +30,17 @@ type kind struct {
 	repeat bool
 	// separators cut one text into several values.
 	separators string
+	// toml says what else than a string the value may be in a configuration file.
+	toml tomlTypes
+	// pairs: a table in a configuration file holds several NAME=VALUE.
+	pairs bool
 	// store parses text into its field. Its errors complete the line
 	// `--flag "text": `.
 	store func(s *Settings, text string) error
 }
 
 func number(field func(*Settings) *int, low, high int) kind {
-	return kind{word: "NUMBER", store: func(s *Settings, text string) error {
+	return kind{word: "NUMBER", toml: tomlInteger | tomlUnquoted, store: func(s *Settings, text string) error {
 		value, err := parseNumber(text, low, high)
 		*field(s) = value
 		return err
@@ -45,7 +49,7 @@ func number(field func(*Settings) *int, low, high int) kind {
 
 // optional keeps a number that is nil when nothing was said.
 func optional(field func(*Settings) **int, low, high int) kind {
-	return kind{word: "NUMBER", store: func(s *Settings, text string) error {
+	return kind{word: "NUMBER", toml: tomlInteger | tomlUnquoted, store: func(s *Settings, text string) error {
 		value, err := parseNumber(text, low, high)
 		*field(s) = &value
 		return err
@@ -67,7 +71,7 @@ func umask(field func(*Settings) **int) kind {
 
 // duration keeps a time between 0 and a day, written as 90 (seconds), 1m30s, 500ms.
 func duration(field func(*Settings) *time.Duration) kind {
-	return kind{word: "DURATION", store: func(s *Settings, text string) error {
+	return kind{word: "DURATION", toml: tomlInteger | tomlFloat, store: func(s *Settings, text string) error {
 		value, err := parseDuration(text)
 		*field(s) = value
 		return err
@@ -76,7 +80,7 @@ func duration(field func(*Settings) *time.Duration) kind {
 
 // age is duration for what clients keep: up to ten years.
 func age(field func(*Settings) *time.Duration) kind {
-	return kind{word: "DURATION", store: func(s *Settings, text string) error {
+	return kind{word: "DURATION", toml: tomlInteger | tomlFloat, store: func(s *Settings, text string) error {
 		value, err := parseDurationTo(longestAge, text, "10 years")
 		*field(s) = value
 		return err
@@ -85,9 +89,21 @@ func age(field func(*Settings) *time.Duration) kind {
 
 // size keeps a number of bytes, written as 500, 64K, 10M, 2G.
 func size(field func(*Settings) *int64) kind {
-	return kind{word: "SIZE", store: func(s *Settings, text string) error {
+	return kind{word: "SIZE", toml: tomlInteger, store: func(s *Settings, text string) error {
 		value, err := parseSize(text)
 		*field(s) = value
+		return err
+	}}
+}
+
+// sizeBetween keeps a number of bytes within bounds, written as size's.
+func sizeBetween(field func(*Settings) *int, low, high int) kind {
+	return kind{word: "SIZE", toml: tomlInteger, store: func(s *Settings, text string) error {
+		value, err := parseSize(text)
+		if err == nil && (value < int64(low) || value > int64(high)) {
+			err = fmt.Errorf("out of range (want %d to %d bytes)", low, high)
+		}
+		*field(s) = int(value)
 		return err
 	}}
 }
@@ -186,6 +202,13 @@ func several[T any](word, separators string, field func(*Settings) *[]T, parse f
 	}}
 }
 
+// pairs keeps environment variables, each NAME=VALUE.
+func pairs(field func(*Settings) *[]string) kind {
+	k := several("NAME=VALUE", "", field, parseVariable)
+	k.pairs = true
+	return k
+}
+
 // values cuts one given text into the texts store is called with.
 func (k kind) values(given string) []string {
 	if k.separators == "" {
@@ -216,6 +239,7 @@ const (
 	longestAge      = 10 * 365 * 24 * time.Hour
 )
 
+// parseDuration reads seconds, 90 or 2.5, or numbers with units, 1m30s or 500ms.
 func parseDuration(text string) (time.Duration, error) {
 	return parseDurationTo(longestDuration, text, "24h")
 }
@@ -311,7 +335,7 @@ func parseMount(text string) (files.Mount, error) {
 	return files.Mount{Prefix: prefix, Dir: dir}, nil
 }
 
-func parseFolder(text string) (string, error) {
+func parsePath(text string) (string, error) {
 	if strings.ContainsRune(text, 0) {
 		return "", errors.New("holds a NUL byte")
 	}

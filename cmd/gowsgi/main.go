@@ -9,8 +9,10 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 
 	"gowsgi/embed"
 )
@@ -26,24 +28,51 @@ func main() {
 	os.Exit(reportExit(os.Stderr, run(os.Args[1:])))
 }
 
-// commands are what the first argument may be instead of an application.
-var commands = map[string]func(args []string) error{
-	"reload": runReload,
+// A command is what the first argument may be instead of an application.
+type command struct {
+	run   func(args []string) error
+	usage string // what follows "gowsgi"
+	help  string // one line, without a full stop
 }
 
-func run(args []string) error {
-	if len(args) > 0 && commands[args[0]] != nil {
-		return commands[args[0]](args[1:])
+// commands by name. It is filled below: some of them tell about the others.
+var commands map[string]command
+
+func init() {
+	commands = map[string]command{
+		"reload": {runReload, "reload PID", "start the application anew in a running server; or gowsgi reload --pid FILE"},
+		"check":  {runCheck, "check [flags] [MODULE[:APP]]", "as --check-config"},
 	}
+}
+
+func commandNames() []string { return slices.Sorted(maps.Keys(commands)) }
+
+func run(args []string) error {
+	if len(args) > 0 && commands[args[0]].run != nil {
+		return commands[args[0]].run(args[1:])
+	}
+	return serve(args)
+}
+
+// serve does what flags and an application ask for.
+func serve(args []string) error {
 	keepDescriptors()
-	settings, err := parseCommandLine(args, os.LookupEnv, os.Stdout, "(embeds Python "+embed.Version+")")
+	dir, err := os.Getwd()
+	if err != nil {
+		return exitCodef(exitUnexpected, "the folder gowsgi was started in: %w", err)
+	}
+	started := invocation{args, os.LookupEnv, dir}
+	settings, err := started.parse(os.Stdout, "(embeds Python "+embed.Version+")")
 	if err != nil {
 		return err
 	}
 	if settings == nil {
-		return nil // --help or --version has been printed
+		return nil // what was asked for has been printed
 	}
-	f, err := newFront(settings, args)
+	if settings.CheckOnly {
+		return check(started, settings)
+	}
+	f, err := newFront(started, settings)
 	if err != nil {
 		return err
 	}

@@ -140,8 +140,8 @@ func (f *front) succeed() error {
 	end := f.signals.during(cancel)
 	err := f.predecessor.askToAccept(ctx)
 	end()
-	if err == nil && f.settings.PIDFile != "" {
-		f.pidFile, err = inheritPIDFile(f.settings.PIDFile)
+	if err == nil && f.settings().PIDFile != "" {
+		f.pidFile, err = inheritPIDFile(f.settings().PIDFile)
 	}
 	if err != nil {
 		f.pool.Kill()

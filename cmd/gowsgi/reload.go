@@ -19,20 +19,29 @@ import (
 )
 
 // reload brings up new workers with the application's code as it is now, and
-// logs what became of it. On error the old ones serve on. It may be called
-// while another reload is under way, which is then given up.
+// logs what became of it. The configuration is read again, and what a running
+// server can change is in force once the new workers serve. On error the old ones
+// serve on, by the old settings. It may be called while another reload is under
+// way, which is then given up.
 func (f *front) reload() error {
-	f.log.Info("reloading", "application", f.settings.App.String())
+	f.log.Info("reloading", "application", f.settings().App.String())
 	f.notify.Reloading("reloading: " + f.summary())
 	began := time.Now()
 	f.reloadCertificates()
-	plan, err := f.plan()
+	next, err := f.settingsAnew()
+	if err != nil {
+		f.log.Error("reload failed, the configuration cannot be understood; the old workers serve on", "reason", err)
+		f.notify.Ready(f.summary() + "; a reload failed: " + err.Error())
+		return exitCodef(exitCode(err), "%w; the old workers serve on", err)
+	}
+	plan, err := f.plan(next)
 	if err == nil {
 		err = f.pool.Reload(plan)
 	}
 	var boot *workers.BootError
 	switch {
 	case err == nil:
+		f.adopt(next)
 		f.log.Info("reloaded: new workers serve, the old ones finish", "after", time.Since(began).Round(time.Millisecond))
 		f.notify.Ready(f.summary())
 	case errors.Is(err, wsgi.ErrStopped):

@@ -1,7 +1,8 @@
 package main
 
-// What gowsgi can be told: one table. The flags, the GOWSGI_* variables, the
-// help text and the table in README.md are all made from it.
+// What gowsgi can be told: one table. The flags, the GOWSGI_* variables, the keys
+// of configuration files, the help text, the table in README.md, the completions
+// and the manual page are all made from it. sources.go says which place counts.
 
 import (
 	"crypto/tls"
@@ -23,8 +24,14 @@ type Settings struct {
 	Chdir string
 	// PythonPath holds folders to put before the rest of sys.path, in order.
 	PythonPath []string
-	// Env holds NAME=VALUE variables for the application's process environment.
-	Env []string
+	// Env holds NAME=VALUE variables for the application's process environment,
+	// whatever else says about them; EnvFiles names files of others, and FileEnv
+	// holds those, which only count where the environment has none of the name.
+	Env, EnvFiles, FileEnv []string
+	// CheckOnly: import the application, say whether that worked, and exit.
+	CheckOnly bool
+	// Config is the configuration file that was asked for; empty: what is found.
+	Config string
 	// Preload: import the application once, before the workers are forked.
 	Preload bool
 
@@ -109,8 +116,11 @@ type Settings struct {
 	Name          string     // shown in process titles
 
 	// Origins says, by setting name, what gave the value: "--workers",
-	// "GOWSGI_WORKERS", "WEB_CONCURRENCY" or "default".
+	// "GOWSGI_WORKERS", "gowsgi.toml:3: workers", "WEB_CONCURRENCY" or "default".
 	Origins map[string]string
+	// Warnings are what the operator should know about how they were given.
+	Warnings []string
+	said     sayings // what all of this was made from
 }
 
 // A setting is one row of the table.
@@ -118,6 +128,7 @@ type setting struct {
 	name     string     // of the flag, without dashes in front
 	short    string     // one letter, or empty
 	hidden   []string   // other spellings that are understood but not shown
+	live     bool       // a reload puts a changed value into force; without it a restart is needed
 	group    string     // heading in help and README
 	kind     kind       // how values are written, and where they go
 	variable []variable // asked after GOWSGI_<NAME>
@@ -153,70 +164,79 @@ const (
 // then brings README.md up to date.
 var table = []setting{
 	{
+		name: "config", short: "c", group: groupApp,
+		help: "read settings from this file, instead of gowsgi.toml or pyproject.toml's [tool.gowsgi] in the working folder",
+		kind: text("FILE", func(s *Settings) *string { return &s.Config }),
+	},
+	{
 		name: "chdir", group: groupApp, help: "change to this folder first; it is also the first place modules are looked for",
 		kind: text("DIR", func(s *Settings) *string { return &s.Chdir }),
 	},
 	{
-		name: "pythonpath", group: groupApp, help: "folders to look for modules in first, separated by commas or colons",
-		kind: several("DIRS", ",:", func(s *Settings) *[]string { return &s.PythonPath }, parseFolder),
+		name: "pythonpath", live: true, group: groupApp, help: "folders to look for modules in first, separated by commas or colons",
+		kind: several("DIRS", ",:", func(s *Settings) *[]string { return &s.PythonPath }, parsePath),
 	},
 	{
-		name: "env", short: "e", group: groupApp, help: "set an environment variable for the application",
-		kind: several("NAME=VALUE", "", func(s *Settings) *[]string { return &s.Env }, parseVariable),
+		name: "env", live: true, short: "e", group: groupApp, help: "set an environment variable for the application",
+		kind: pairs(func(s *Settings) *[]string { return &s.Env }),
 	},
 	{
-		name: "preload", group: groupApp, help: "import the application once, before forking, so that workers share its memory",
+		name: "env-file", live: true, group: groupApp, help: "set the application's environment variables that this .env file holds, unless they are set already",
+		kind: several("FILE", "", func(s *Settings) *[]string { return &s.EnvFiles }, parsePath),
+	},
+	{
+		name: "preload", live: true, group: groupApp, help: "import the application once, before forking, so that workers share its memory",
 		kind: toggle(func(s *Settings) *bool { return &s.Preload }),
 	},
 	{
-		name: "workers", short: "w", group: groupWork, help: "worker processes", value: "1",
+		name: "workers", live: true, short: "w", group: groupWork, help: "worker processes", value: "1",
 		kind:     number(func(s *Settings) *int { return &s.Workers }, 1, 1024),
 		variable: []variable{{name: "WEB_CONCURRENCY"}},
 	},
 	{
-		name: "threads", group: groupWork, help: "threads in each worker", value: "1",
+		name: "threads", live: true, group: groupWork, help: "threads in each worker", value: "1",
 		kind: number(func(s *Settings) *int { return &s.Threads }, 1, 250),
 	},
 	{
-		name: "min-workers", group: groupWork, help: "fewest workers that are kept when there is little to do; as many as --workers if not given, 0: the first request starts one",
+		name: "min-workers", live: true, group: groupWork, help: "fewest workers that are kept when there is little to do; as many as --workers if not given, 0: the first request starts one",
 		kind: number(func(s *Settings) *int { return &s.MinWorkers }, 0, 1024),
 	},
 	{
-		name: "max-workers", group: groupWork, help: "most workers that are started when requests queue and a processor is free; as many as --workers if not given",
+		name: "max-workers", live: true, group: groupWork, help: "most workers that are started when requests queue and a processor is free; as many as --workers if not given",
 		kind: number(func(s *Settings) *int { return &s.MaxWorkers }, 1, 1024),
 	},
 	{
-		name: "worker-idle-timeout", group: groupWork, help: "a worker more than was needed for so long goes, down to --min-workers", value: "60", unit: "seconds",
+		name: "worker-idle-timeout", live: true, group: groupWork, help: "a worker more than was needed for so long goes, down to --min-workers", value: "60", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.WorkerIdleTimeout }),
 	},
 	{
-		name: "retry-on-crash", group: groupWork, value: "true",
+		name: "retry-on-crash", live: true, group: groupWork, value: "true",
 		help: "run a GET or HEAD once more on another worker when its own one ended without answering",
 		kind: toggle(func(s *Settings) *bool { return &s.RetryOnCrash }),
 	},
 	{
-		name: "max-requests", group: groupRenew, help: "replace a worker that has served so many requests; 0: never", value: "0",
+		name: "max-requests", live: true, group: groupRenew, help: "replace a worker that has served so many requests; 0: never", value: "0",
 		kind: number(func(s *Settings) *int { return &s.MaxRequests }, 0, 1<<30),
 	},
 	{
-		name: "max-requests-jitter", group: groupRenew, help: "at most so many requests more, by chance, so that workers are not replaced all at once", value: "0",
+		name: "max-requests-jitter", live: true, group: groupRenew, help: "at most so many requests more, by chance, so that workers are not replaced all at once", value: "0",
 		kind: number(func(s *Settings) *int { return &s.MaxRequestsJitter }, 0, 1<<30),
 	},
 	{
-		name: "max-worker-lifetime", group: groupRenew, help: "replace a worker that has lived so long; 0: never", value: "0", unit: "seconds",
+		name: "max-worker-lifetime", live: true, group: groupRenew, help: "replace a worker that has lived so long; 0: never", value: "0", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.MaxWorkerLifetime }),
 	},
 	{
-		name: "max-worker-lifetime-jitter", group: groupRenew, help: "at most so much longer, by chance", value: "0", unit: "seconds",
+		name: "max-worker-lifetime-jitter", live: true, group: groupRenew, help: "at most so much longer, by chance", value: "0", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.MaxWorkerLifetimeJitter }),
 	},
 	{
-		name: "max-worker-memory", group: groupRenew, value: "0", unit: "bytes",
+		name: "max-worker-memory", live: true, group: groupRenew, value: "0", unit: "bytes",
 		help: "replace a worker that has more memory (PSS, or RSS where that is not told), once its requests are done; 0: never",
 		kind: size(func(s *Settings) *int64 { return &s.MaxWorkerMemory }),
 	},
 	{
-		name: "max-worker-memory-hard", group: groupRenew, value: "0", unit: "bytes",
+		name: "max-worker-memory-hard", live: true, group: groupRenew, value: "0", unit: "bytes",
 		help: "kill a worker that has more memory, with its requests; 0: never",
 		kind: size(func(s *Settings) *int64 { return &s.MaxWorkerMemoryHard }),
 	},
@@ -289,7 +309,7 @@ var table = []setting{
 		kind: several("/PREFIX=DIR", "", func(s *Settings) *[]files.Mount { return &s.SendfileRoots }, parseMount),
 	},
 	{
-		name: "forwarded-allow-ips", group: groupPeers, value: loopback,
+		name: "forwarded-allow-ips", live: true, group: groupPeers, value: loopback,
 		help:     "believe Forwarded, X-Forwarded-* and request ids of these peers and of unix sockets, remove those of others; *: everyone, none: nobody",
 		kind:     several("NETWORKS", ",", func(s *Settings) *[]peers.Network { return &s.ForwardedAllowIPs }, peers.ParseNetwork),
 		variable: []variable{{name: "FORWARDED_ALLOW_IPS"}},
@@ -304,108 +324,108 @@ var table = []setting{
 		kind: several("NETWORKS", ",", func(s *Settings) *[]peers.Network { return &s.ProxyAllowFrom }, peers.ParseNetwork),
 	},
 	{
-		name: "request-id-header", group: groupPeers, value: "X-Request-ID",
+		name: "request-id-header", live: true, group: groupPeers, value: "X-Request-ID",
 		help: "field that brings a request's id to the application and to the client, and from trusted peers; none: no field",
 		kind: fieldName(func(s *Settings) *string { return &s.RequestIDHeader }),
 	},
 	{
-		name: "root-path", group: groupPeers, help: "where the application is mounted (SCRIPT_NAME); taken off the path where that begins with it",
+		name: "root-path", live: true, group: groupPeers, help: "where the application is mounted (SCRIPT_NAME); taken off the path where that begins with it",
 		kind:     mountPoint(func(s *Settings) *string { return &s.RootPath }),
 		variable: []variable{{name: "SCRIPT_NAME"}},
 	},
 	{
-		name: "keep-alive", group: groupTimers, value: "5", unit: "seconds",
+		name: "keep-alive", live: true, group: groupTimers, value: "5", unit: "seconds",
 		help: "close a connection that is idle this long between requests; 0: after every response",
 		kind: duration(func(s *Settings) *time.Duration { return &s.KeepAlive }),
 	},
 	{
-		name: "header-timeout", group: groupTimers, value: "15", unit: "seconds",
+		name: "header-timeout", live: true, group: groupTimers, value: "15", unit: "seconds",
 		help: "answer 408 when a request's head has not arrived after so long, which is plenty for 64 KiB over any line in use; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.HeaderTimeout }),
 	},
 	{
-		name: "body-timeout", group: groupTimers, value: "60", unit: "seconds",
+		name: "body-timeout", live: true, group: groupTimers, value: "60", unit: "seconds",
 		help: "answer 408 when nothing more of a request's body comes for so long, more than a phone needs to find its network again; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.BodyTimeout }),
 	},
 	{
-		name: "send-timeout", group: groupTimers, value: "60", unit: "seconds",
+		name: "send-timeout", live: true, group: groupTimers, value: "60", unit: "seconds",
 		help: "drop a client that takes nothing of its response for so long, for the same reason; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.SendTimeout }),
 	},
 	{
-		name: "min-rate", group: groupTimers, value: "240", unit: "bytes a second",
+		name: "min-rate", live: true, group: groupTimers, value: "240", unit: "bytes a second",
 		help: "answer 408 when a request comes slower, waiting for the application not counted; the slowest modems are ten times as fast; 0: any rate will do",
 		kind: number(func(s *Settings) *int { return &s.MinRate }, 0, 1<<30),
 	},
 	{
-		name: "min-rate-grace", group: groupTimers, value: "10", unit: "seconds",
+		name: "min-rate-grace", live: true, group: groupTimers, value: "10", unit: "seconds",
 		help: "time a request's head, and then its body, may take before --min-rate counts: lost packets are sent again within it",
 		kind: duration(func(s *Settings) *time.Duration { return &s.MinRateGrace }),
 	},
 	{
-		name: "timeout", short: "t", group: groupTimers, value: "30", unit: "seconds",
+		name: "timeout", live: true, short: "t", group: groupTimers, value: "30", unit: "seconds",
 		help: "answer 504 and replace the worker when the application works this long without giving or taking anything; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.Timeout }),
 	},
 	{
-		name: "queue-timeout", group: groupTimers, value: "30", unit: "seconds",
+		name: "queue-timeout", live: true, group: groupTimers, value: "30", unit: "seconds",
 		help: "answer 503 when a request has waited this long for a worker; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.QueueTimeout }),
 	},
 	{
-		name: "after-response-timeout", group: groupTimers, value: "30", unit: "seconds",
+		name: "after-response-timeout", live: true, group: groupTimers, value: "30", unit: "seconds",
 		help: "replace the worker when what gowsgi.after_response was given takes this long; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.AfterResponseTimeout }),
 	},
 	{
-		name: "graceful-timeout", group: groupTimers, help: "time requests have to finish when the server stops or their worker is replaced", value: "30", unit: "seconds",
+		name: "graceful-timeout", live: true, group: groupTimers, help: "time requests have to finish when the server stops or their worker is replaced", value: "30", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.GracefulTimeout }),
 	},
 	{
-		name: "startup-timeout", group: groupTimers, help: "time a worker has to import the application; 0: unlimited", value: "60", unit: "seconds",
+		name: "startup-timeout", live: true, group: groupTimers, help: "time a worker has to import the application; 0: unlimited", value: "60", unit: "seconds",
 		kind: duration(func(s *Settings) *time.Duration { return &s.StartupTimeout }),
 	},
 	{
-		name: "limit-request-line", group: groupLimits, help: "answer 414 to a longer request line; browsers and proxies hardly send longer ones", value: "8190", unit: "bytes",
-		kind: number(func(s *Settings) *int { return &s.LimitRequestLine }, 64, 1<<20),
+		name: "limit-request-line", live: true, group: groupLimits, help: "answer 414 to a longer request line; browsers and proxies hardly send longer ones", value: "8190", unit: "bytes",
+		kind: sizeBetween(func(s *Settings) *int { return &s.LimitRequestLine }, 64, 1<<20),
 	},
 	{
-		name: "limit-request-fields", group: groupLimits, help: "answer 431 to more header fields; browsers send about 20", value: "100",
+		name: "limit-request-fields", live: true, group: groupLimits, help: "answer 431 to more header fields; browsers send about 20", value: "100",
 		kind: number(func(s *Settings) *int { return &s.LimitRequestFields }, 1, 32768),
 	},
 	{
-		name: "limit-request-field-size", hidden: []string{"limit-request-field_size"}, group: groupLimits,
+		name: "limit-request-field-size", live: true, hidden: []string{"limit-request-field_size"}, group: groupLimits,
 		help: "answer 431 to a longer header field; a browser's cookies have 4096 bytes each", value: "8190", unit: "bytes",
-		kind: number(func(s *Settings) *int { return &s.LimitRequestFieldSize }, 64, 1<<20),
+		kind: sizeBetween(func(s *Settings) *int { return &s.LimitRequestFieldSize }, 64, 1<<20),
 	},
 	{
-		name: "limit-request-header", group: groupLimits, value: "65536", unit: "bytes",
+		name: "limit-request-header", live: true, group: groupLimits, value: "65536", unit: "bytes",
 		help: "answer 431 to more in all header fields together; that much memory each client can claim before it is known",
-		kind: number(func(s *Settings) *int { return &s.LimitRequestHeader }, 64, 1<<24),
+		kind: sizeBetween(func(s *Settings) *int { return &s.LimitRequestHeader }, 64, 1<<24),
 	},
 	{
-		name: "max-body-size", group: groupLimits, value: "0", unit: "bytes",
+		name: "max-body-size", live: true, group: groupLimits, value: "0", unit: "bytes",
 		help: "answer 413 to a larger request body, K, M and G are understood; 0: unlimited, as only the application knows what it takes",
 		kind: size(func(s *Settings) *int64 { return &s.MaxBodySize }),
 	},
 	{
-		name: "max-queue", group: groupLimits, value: "2048", unit: "requests",
+		name: "max-queue", live: true, group: groupLimits, value: "2048", unit: "requests",
 		help: "answer 503 at once when this many requests wait for a worker; 0: unlimited",
 		kind: number(func(s *Settings) *int { return &s.MaxQueue }, 0, 1<<20),
 	},
 	{
-		name: "keep-alive-requests", group: groupLimits, value: "0", unit: "requests",
+		name: "keep-alive-requests", live: true, group: groupLimits, value: "0", unit: "requests",
 		help: "close a connection after so many; 0: unlimited, as a connection keeps nothing from one to the next",
 		kind: number(func(s *Settings) *int { return &s.KeepAliveRequests }, 0, 1<<30),
 	},
 	{
-		name: "max-connections", group: groupLimits, value: "16384",
+		name: "max-connections", live: true, group: groupLimits, value: "16384",
 		help: "answer 503 at once to more connections; idle ones of this number take about 160 MiB; 0: unlimited; what open files (ulimit -n) allow is the limit anyway",
 		kind: number(func(s *Settings) *int { return &s.MaxConnections }, 0, 1<<24),
 	},
 	{
-		name: "max-connections-per-ip", group: groupLimits, value: "0",
+		name: "max-connections-per-ip", live: true, group: groupLimits, value: "0",
 		help: "answer 429 at once to more connections from one IPv4 address or IPv6 /64; unix sockets and proxies (--forwarded-allow-ips) are exempt, the clients that the PROXY protocol names are not; 0: unlimited, as an address can be a whole company",
 		kind: number(func(s *Settings) *int { return &s.MaxConnectionsPerIP }, 0, 1<<24),
 	},
@@ -426,7 +446,7 @@ var table = []setting{
 		kind: umask(func(s *Settings) **int { return &s.Umask }),
 	},
 	{
-		name: "nice", group: groupRights, help: "priority of the application, -20 (most) to 19; below 0 as root only",
+		name: "nice", live: true, group: groupRights, help: "priority of the application, -20 (most) to 19; below 0 as root only",
 		kind: optional(func(s *Settings) **int { return &s.Nice }, -20, 19),
 	},
 	{
@@ -435,12 +455,12 @@ var table = []setting{
 		kind: text("DIR", func(s *Settings) *string { return &s.Chroot }),
 	},
 	{
-		name: "request-buffering", group: groupBodies, value: "true",
+		name: "request-buffering", live: true, group: groupBodies, value: "true",
 		help: "call the application once the whole request body is here, however slowly it comes; off: while it comes",
 		kind: toggle(func(s *Settings) *bool { return &s.RequestBuffering }),
 	},
 	{
-		name: "response-buffer", group: groupBodies, value: "64M", unit: "bytes",
+		name: "response-buffer", live: true, group: groupBodies, value: "64M", unit: "bytes",
 		help: "keep so much of a response for a client that takes it slowly, so that the worker need not wait; 0: nothing",
 		kind: size(func(s *Settings) *int64 { return &s.ResponseBuffer }),
 	},
@@ -454,11 +474,11 @@ var table = []setting{
 		kind: text("FILE", func(s *Settings) *string { return &s.AccessLogfile }),
 	},
 	{
-		name: "error-logfile", group: groupLogs, help: `write everything else here, "-" is standard error`, value: "-",
+		name: "error-logfile", hidden: []string{"log-file"}, group: groupLogs, help: `write everything else here, "-" is standard error`, value: "-",
 		kind: text("FILE", func(s *Settings) *string { return &s.ErrorLogfile }),
 	},
 	{
-		name: "log-level", group: groupLogs, help: "least level written: debug, info, warning, error or critical", value: "info",
+		name: "log-level", live: true, group: groupLogs, help: "least level written: debug, info, warning, error or critical", value: "info",
 		kind: level(func(s *Settings) *slog.Level { return &s.LogLevel }),
 	},
 	{
@@ -466,7 +486,7 @@ var table = []setting{
 		kind: text("FILE", func(s *Settings) *string { return &s.PIDFile }),
 	},
 	{
-		name: "name", short: "n", group: groupLogs, help: "name shown in process titles, instead of the application",
+		name: "name", live: true, short: "n", group: groupLogs, help: "name shown in process titles, instead of the application",
 		kind: text("NAME", func(s *Settings) *string { return &s.Name }),
 	},
 }
@@ -482,73 +502,10 @@ func (s *setting) env() string {
 // flag is the setting as written on the command line.
 func (s *setting) flag() string { return "--" + s.name }
 
-// given is what one place said about a setting, before it is understood.
-type given struct {
-	origin string
-	texts  []string
-}
-
-// given finds what was said about s in the place that counts most: the command
-// line, GOWSGI_<NAME>, a variable common to many servers, the default. A
-// variable that is set but empty says nothing.
-func (s *setting) given(flags map[string][]string, lookup func(string) (string, bool)) given {
-	if texts, ok := flags[s.name]; ok {
-		return given{s.flag(), texts}
-	}
-	if value, _ := lookup(s.env()); value != "" {
-		if s.kind.repeat {
-			// Commas are the one separator every list has in a variable.
-			return given{s.env(), kind{separators: ","}.values(value)}
-		}
-		return given{s.env(), []string{value}}
-	}
-	for _, common := range s.variable {
-		if value, _ := lookup(common.name); value != "" {
-			return given{common.name, []string{common.prefix + value}}
-		}
-	}
-	if s.value == "" {
-		return given{origin: "default"}
-	}
-	return given{"default", []string{s.value}}
-}
-
-// resolve fills Settings from flags (by setting name, in the order given) and
-// the variables that lookup finds. The first text that cannot be understood is
-// the error, with exit code 2.
-func resolve(flags map[string][]string, lookup func(string) (string, bool)) (*Settings, error) {
-	settings := &Settings{Origins: make(map[string]string, len(table))}
-	for i := range table {
-		row := &table[i]
-		from := row.given(flags, lookup)
-		settings.Origins[row.name] = from.origin
-		for _, text := range from.texts {
-			if err := row.store(settings, text); err != nil {
-				return nil, exitCodef(exitUsage, "%s %q: %w", from.origin, text, err)
-			}
-		}
-	}
-	if len(settings.Binds) == 0 {
-		return nil, exitCodef(exitUsage, "%s: no address given", settings.Origins["bind"])
-	}
-	if err := settings.settleWorkers(); err != nil {
-		return nil, exitCodef(exitUsage, "%w", err)
-	}
-	settings.settleHeader()
-	if err := settings.settleTLS(); err != nil {
-		return nil, exitCodef(exitUsage, "%w", err)
-	}
-	if settings.MinRate > 0 && settings.MinRateGrace == 0 {
-		return nil, exitCodef(exitUsage, "%s: with no time at all no request is fast enough (want more than 0, or --min-rate 0)",
-			settings.Origins["min-rate-grace"])
-	}
-	return settings, nil
-}
-
 // settleWorkers makes the three numbers of workers fit each other: what was not
 // given follows from what was.
 func (s *Settings) settleWorkers() error {
-	given := func(name string) bool { return s.Origins[name] != "default" }
+	given := func(name string) bool { return s.Origins[name] != byDefault }
 	if !given("min-workers") {
 		s.MinWorkers = s.Workers
 		if given("max-workers") && !given("workers") {
@@ -583,7 +540,7 @@ func (s *Settings) settleHeader() {
 // origin is where the value of a setting comes from, which has taken it over from
 // another if it was not given itself.
 func (s *Settings) origin(name, otherwise string) string {
-	if from := s.Origins[name]; from != "default" {
+	if from := s.Origins[name]; from != byDefault {
 		return from
 	}
 	return s.Origins[otherwise]

@@ -135,7 +135,7 @@ func (f *front) stopGracefully(signals *signals) error {
 // stopAfter stops once settle, which is to end every connection, has returned.
 func (f *front) stopAfter(signals *signals, settle func(context.Context) error) error {
 	f.endWatchdog()
-	ctx, cancel := context.WithTimeout(context.Background(), f.settings.GracefulTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), f.settings().GracefulTimeout)
 	defer cancel()
 	end := signals.during(cancel)
 	err := settle(ctx)

@@ -18,7 +18,6 @@ import (
 	"gowsgi/wsgi"
 	"gowsgi/wsgi/http1"
 	"gowsgi/wsgi/http2"
-	"gowsgi/wsgi/peers"
 	"gowsgi/wsgi/secure"
 )
 
@@ -106,7 +105,7 @@ func (s *Settings) speaks(protocol string) bool { return slices.Contains(s.Proto
 // openCertificates loads what --certfile and its companions name; without them
 // there is nothing to load.
 func (f *front) openCertificates() error {
-	s := f.settings
+	s := f.settings()
 	if len(s.Certfiles) == 0 {
 		return nil
 	}
@@ -201,33 +200,32 @@ func (f *front) shutdown(ctx context.Context) error {
 
 // addHTTP2 makes an engine of HTTP/2 with the limits and timers of o, for the
 // connections that o's server will hand over.
-func (f *front) addHTTP2(o *http1.Options, h http2Handler) {
+func (f *front) addHTTP2(o *http1.Options) {
 	if f.certificates != nil {
 		o.Variables = secure.Variables
 	}
-	if !f.settings.speaks(protocolHTTP2) {
+	if !f.settings().speaks(protocolHTTP2) {
 		return
 	}
-	o.OnlyHTTP2 = !f.settings.speaks(protocolHTTP1)
-	o.HTTP2 = http2.New(http2.Options{
+	o.OnlyHTTP2 = !f.settings().speaks(protocolHTTP1)
+	f.http2 = http2.New(http2.Options{
 		Limits:   o.Limits,
 		Timeouts: o.Timeouts,
-		Streams:  f.settings.HTTP2Streams,
+		Streams:  f.settings().HTTP2Streams,
 		Server:   o.Server,
 		Log:      o.Log,
-		Handler:  h,
+		Handler:  http2Handler{&f.handler},
 	})
+	o.HTTP2 = f.http2
 }
 
 // http2Handler joins http2, peers and wsgi, which do not know each other.
-type http2Handler struct {
-	resolver *peers.Resolver
-	gateway  *wsgi.Gateway
-}
+type http2Handler struct{ handler *handler }
 
 func (h http2Handler) ServeExchange(x *http2.Exchange) {
-	h.resolver.Resolve(&x.Request)
-	h.gateway.Serve(x, &x.Request)
+	now := h.handler.service.Load()
+	now.resolver.Resolve(&x.Request)
+	now.gateway.Serve(x, &x.Request)
 }
 
 // redirectServer makes the server for them. Its limits and timers are those of
@@ -245,8 +243,8 @@ func (f *front) redirectServer(like http1.Options) *http1.Server {
 
 // redirectPort is the port that clients are sent to.
 func (f *front) redirectPort() int {
-	if f.settings.RedirectPort != 0 {
-		return f.settings.RedirectPort
+	if f.settings().RedirectPort != 0 {
+		return f.settings().RedirectPort
 	}
 	for _, s := range f.sockets {
 		if address, ok := s.Addr().(*net.TCPAddr); ok && s.secure {

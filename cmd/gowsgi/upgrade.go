@@ -21,10 +21,10 @@ import (
 // upgradePatience is how long a successor may take until its workers serve: the
 // first of them imports the application, then the others do. 0: for ever.
 func (f *front) upgradePatience() time.Duration {
-	if f.settings.StartupTimeout == 0 {
+	if f.settings().StartupTimeout == 0 {
 		return 0
 	}
-	return 2*f.settings.StartupTimeout + handoverPatience
+	return 2*f.settings().StartupTimeout + handoverPatience
 }
 
 // firstExtra is the descriptor of the first of exec's ExtraFiles.
@@ -195,7 +195,7 @@ func (f *front) retire(signals *signals) error {
 // drain ends every connection without cutting one off. Idle ones may live longer
 // than there is time: they are closed while some is left for Python to shut down.
 func (f *front) drain(ctx context.Context) error {
-	idle, cancel := context.WithTimeout(ctx, f.settings.GracefulTimeout-quickTimeout)
+	idle, cancel := context.WithTimeout(ctx, f.settings().GracefulTimeout-quickTimeout)
 	defer cancel()
 	if f.both(func(s *http1.Server) error { return s.Drain(idle) }) == nil {
 		return nil

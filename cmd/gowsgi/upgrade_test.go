@@ -86,13 +86,14 @@ func upgradable(t *testing.T, script string) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &front{
-		settings: &Settings{StartupTimeout: time.Minute},
-		sockets:  []*socket{newSocket(listenOn(t, b, 8), b)},
-		launch:   launch{path: "/bin/sh", args: []string{"sh", "-c", script}, dir: folder},
-		pidFile:  file,
-		notify:   &notifier{},
+	f := &front{
+		sockets: []*socket{newSocket(listenOn(t, b, 8), b)},
+		launch:  launch{path: "/bin/sh", args: []string{"sh", "-c", script}, dir: folder},
+		pidFile: file,
+		notify:  &notifier{},
 	}
+	f.current.Store(&Settings{StartupTimeout: time.Minute})
+	return f
 }
 
 func wantPIDFile(t *testing.T, f *front) {
