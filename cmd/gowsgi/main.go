@@ -40,8 +40,9 @@ var commands map[string]command
 
 func init() {
 	commands = map[string]command{
-		"reload": {runReload, "reload PID", "start the application anew in a running server; or gowsgi reload --pid FILE"},
-		"check":  {runCheck, "check [flags] [MODULE[:APP]]", "as --check-config"},
+		"reload":  {runReload, "reload PID", "start the application anew in a running server; or gowsgi reload --pid FILE"},
+		"check":   {runCheck, "check [flags] [MODULE[:APP]]", "as --check-config"},
+		"migrate": {runMigrate, "migrate FILE", "print the gowsgi.toml that says what a gunicorn.conf.py or uwsgi.ini says"},
 	}
 }
 
