@@ -19,7 +19,7 @@ HEADERS := $(patsubst /usr/bin/%,%-dev,$(filter /usr/bin/%,$(filter-out %-dbg,$(
 BUILD_PACKAGES := gcc libc6-dev pkg-config $(HEADERS)
 TEST_PACKAGES := $(BUILD_PACKAGES) python3-dev python3-dbg libpython3-dbg python3-flask \
 	python3-django black flake8 clang-format shellcheck iproute2 systemd \
-	nginx-light haproxy
+	nginx-light haproxy zsh fish mandoc
 BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
 	libapache2-mod-wsgi-py3 python3-flask python3-django wrk openssl nghttp2-client
 

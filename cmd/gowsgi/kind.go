@@ -134,12 +134,16 @@ func level(field func(*Settings) *slog.Level) kind {
 				return nil
 			}
 		}
-		names := make([]string, len(levels))
-		for i, known := range levels {
-			names[i] = strings.ToLower(known.name)
-		}
-		return fmt.Errorf("no such level (want %s)", strings.Join(names, ", "))
+		return fmt.Errorf("no such level (want %s)", strings.Join(levelNames(), ", "))
 	}}
+}
+
+func levelNames() []string {
+	names := make([]string, len(levels))
+	for i, known := range levels {
+		names[i] = strings.ToLower(known.name)
+	}
+	return names
 }
 
 // permissions keeps those of a file, written in octal: 660.

@@ -79,10 +79,11 @@ func reason(line int, what, name, comment string) string {
 	if strings.ReplaceAll(what, "_", "-") != name {
 		parts = append(parts, what)
 	}
+	text := strings.Join(parts, ": ")
 	if comment != "" {
-		parts = append(parts, comment)
+		text += " (" + comment + ")"
 	}
-	return strings.Join(parts, ", ")
+	return text
 }
 
 // given is the last text of a setting, or nothing.
