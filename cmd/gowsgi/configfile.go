@@ -127,7 +127,11 @@ func (c configFile) take(at, key string, value any) error {
 	row := settingOfKey(key)
 	switch {
 	case row == nil:
-		if near := nearestName(key); near != "" {
+		near := gunicornNames[key]
+		if near == "" || settingOfKey(near) == nil {
+			near = nearestName(key, application.name)
+		}
+		if near != "" {
 			return fmt.Errorf("no setting %q; did you mean %q?", key, near)
 		}
 		return fmt.Errorf("no setting %q; gowsgi --help lists them", key)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -116,6 +117,11 @@ func TestSources_TheNearestCounts(t *testing.T) {
 func TestConfigFile_SaysWhereItIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"\nwrokers = 3":                     `gowsgi.toml:2: no setting "wrokers"; did you mean "workers"?`,
+		"aplication = 3":                    `gowsgi.toml:1: no setting "aplication"; gowsgi --help lists them`,
+		"ap = 'x'":                          `gowsgi.toml:1: no setting "ap"; did you mean "app"?`,
+		"preload_app = true":                `gowsgi.toml:1: no setting "preload_app"; did you mean "preload"?`,
+		"[[workers]]\nx = 1":                `gowsgi.toml:1: workers: an array is given, want a single value`,
+		"'wor\"kers'.x = 1":                 `gowsgi.toml:1: no setting "wor\"kers"`,
 		"xyzzy = 3":                         `gowsgi.toml:1: no setting "xyzzy"; gowsgi --help lists them`,
 		"[workers]\nmax = 3":                `gowsgi.toml:1: workers: a table is given, want a number, without quotes`,
 		"workers = '3'":                     `gowsgi.toml:1: workers: "3" is a string, want a number, without quotes`,
@@ -203,4 +209,68 @@ func TestReload_TellsWhatNeedsARestart(t *testing.T) {
 	if changed := before.said.changes(next.said, flagNames()...); !slices.Equal(changed, []string{"workers"}) {
 		t.Errorf("changes = %q, want workers", changed)
 	}
+}
+
+// What docs/configuration.md shows works as it says.
+func TestConfiguration_TheExamplesWork(t *testing.T) {
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := func(language string) string {
+		_, after, found := strings.Cut(string(text), "```"+language+"\n")
+		block, _, closed := strings.Cut(after, "```")
+		if !found || !closed {
+			t.Fatalf("docs/configuration.md has no block of %s", language)
+		}
+		return block
+	}
+	s := in(t, "", variables("DB_HOST", "db"), ownFile, example("toml"), ".env", example("sh")).mustParse(t)
+	got := []any{s.App.String(), s.Workers, len(s.Binds), s.Timeout, s.MaxBodySize, s.Preload, s.Env}
+	want := []any{"shop.wsgi:application", 4, 2, 90 * time.Second, int64(10) << 20, true, []string{"DJANGO_SETTINGS_MODULE=shop.settings"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the example of gowsgi.toml = %v, want %v", got, want)
+	}
+	variables := []string{
+		"DEBUG=off", `KEY=as it is, ${NAME} and \n too`, "NAME=two words",
+		"TEXT=escapes: \n \t \" $ \\, and quotes may\nspan lines", "URL=postgres://shop@db/shop",
+	}
+	if !slices.Equal(s.FileEnv, variables) {
+		t.Errorf("the example of .env = %q, want %q", s.FileEnv, variables)
+	}
+}
+
+// A reader of files must not fall over any text: it is an error or a setting.
+func FuzzConfiguration(f *testing.F) {
+	f.Add(everyType)
+	f.Add("tool.gowsgi = {workers = 3}\n[a]\n'b' = 1979-05-27\n[[c]]\n")
+	f.Add("export A='b'\nC=\"${A:-x}\\n\"\n# d")
+	f.Add(`-w 4 --bind ":1 a'b' \\ `)
+	f.Add("[uwsgi]\nsocket = %(a)%k$(HOME)\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, name := range []string{ownFile, projectFile} {
+			file, err := readConfigFile(name, []byte(text))
+			for key, said := range file.sayings {
+				if err == nil && !strings.HasPrefix(said.origin, name+":") {
+					t.Errorf("%s comes from %q, want a line of %s", key, said.origin, name)
+				}
+			}
+		}
+		values := map[string]string{}
+		if parseEnvFile(".env", text, values, variables()) == nil {
+			for name, value := range values {
+				if _, err := parseVariable(name + "=" + value); err != nil {
+					t.Errorf("variable %q=%q: %v", name, value, err)
+				}
+			}
+		}
+		_, _ = shellWords(text)
+		m := newMigration("x.ini")
+		for _, o := range iniOptions(text) {
+			(&uwsgi{migration: m}).take(&o, false)
+		}
+		if err := m.write(io.Discard); err != nil {
+			t.Errorf("migrate %q: %v", text, err)
+		}
+	})
 }

@@ -130,3 +130,11 @@ func TestMigrate_ReplacesPlaceholders(t *testing.T) {
 		t.Errorf("migrate = %s, want no word of placeholders", got)
 	}
 }
+
+// Placeholders that hold placeholders double with each line.
+func TestMigrate_BoundsWhatPlaceholdersGrowTo(t *testing.T) {
+	text := "[uwsgi]\na = 0123456789\n" + strings.Repeat("a = %(a)%(a)\n", 64) + "procname = %(a)\n"
+	if got := migrated1(t, "uwsgi.ini", text); len(got) > 4*longestOption {
+		t.Errorf("migrate gives %d bytes, want it bounded", len(got))
+	}
+}

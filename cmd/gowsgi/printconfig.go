@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,25 +49,23 @@ func (s *Settings) printed(row *setting) printed {
 	for _, name := range []string{row.name, row.flag()} {
 		origin = strings.TrimSuffix(origin, ": "+name) // it stands at the beginning of the line
 	}
-	texts := said.texts
-	if said.origin == byDefault {
-		// These follow from each other.
-		switch row.name {
-		case "workers":
-			texts = []string{strconv.Itoa(s.Workers)}
-		case "min-workers":
-			texts = []string{strconv.Itoa(s.MinWorkers)}
-		case "max-workers":
-			texts = []string{strconv.Itoa(s.MaxWorkers)}
-		}
-	}
+	derived, follows := s.derived()[row.name]
 	switch {
-	case len(texts) == 0:
+	case follows && said.origin == byDefault && !slices.Equal(said.texts, []string{derived}):
+		return printed{"# " + tomlLine(row, []string{derived}), "follows from the others"}
+	case len(said.texts) == 0:
 		return printed{"# " + row.name + " =", "not set"}
 	case row.name == "config":
-		return printed{"# " + tomlLine(row, texts), origin}
+		return printed{"# " + tomlLine(row, said.texts), origin}
 	}
-	return printed{tomlLine(row, texts), origin}
+	return printed{tomlLine(row, said.texts), origin}
+}
+
+// derived are the settings that can follow from each other, see settleWorkers.
+func (s *Settings) derived() map[string]string {
+	return map[string]string{
+		"workers": strconv.Itoa(s.Workers), "min-workers": strconv.Itoa(s.MinWorkers), "max-workers": strconv.Itoa(s.MaxWorkers),
+	}
 }
 
 // tomlLine writes a setting as a file has it.

@@ -208,10 +208,13 @@ func (e *expander) keep(o option) {
 	}
 }
 
+// longestOption bounds what placeholders that hold placeholders can grow to.
+const longestOption = 64 << 10
+
 // expand leaves alone what it does not know: the setting then shows it.
 func (e *expander) expand(text string) string {
 	var b strings.Builder
-	for text != "" {
+	for text != "" && b.Len() < longestOption {
 		if name, rest, ok := inBrackets(text, "%("); ok {
 			if value, known := e.values[name]; known {
 				e.used[name] = true
