@@ -106,6 +106,8 @@ func TestConfiguration_CheckImportsAndExits(t *testing.T) {
 		{[]string{"check", "broken"}, 3, "No module named 'no_such_module_anywhere'"},
 		{[]string{"check", "empty"}, 4, "application"},
 		{[]string{"check", "-w", "0", "app"}, 2, "out of range"},
+		{[]string{"check", "--certfile", "none.pem", "app"}, 5, "none.pem"},
+		{[]string{"check", "--static", "/s=none", "app"}, 2, "none"},
 		{[]string{"check"}, 2, "no application given"},
 	} {
 		cmd := exec.Command(binary, c.args...)

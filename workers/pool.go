@@ -110,17 +110,23 @@ func (p *Pool) tell(what func(*supervisor, *worker)) func(*worker) {
 // waiting for those. If the new one cannot start, the old one goes on and the
 // error is a *BootError. A later Reload makes an earlier one return
 // ErrSuperseded.
-func (p *Pool) Reload(plan Plan) error {
+func (p *Pool) Reload(plan Plan) error { return p.BeginReload(plan)() }
+
+// BeginReload is Reload, but does not wait: what it returns does. Of two reloads the
+// one that was begun later counts.
+func (p *Pool) BeginReload(plan Plan) (wait func() error) {
 	threads, slots := plan.Sizes.Threads, plan.Sizes.Slots
 	plan.Sizes = p.options.Sizes
 	plan.Sizes.Threads, plan.Sizes.Slots = threads, slots
 	reply := make(chan error, 1)
 	p.supervisor.posts.post(func() { p.supervisor.bringUp(plan, func(err error) { reply <- err }) })
-	select {
-	case err := <-reply:
-		return err
-	case <-p.finished:
-		return wsgi.ErrStopped
+	return func() error {
+		select {
+		case err := <-reply:
+			return err
+		case <-p.finished:
+			return wsgi.ErrStopped
+		}
 	}
 }
 

@@ -70,8 +70,15 @@ func (said sayings) with(old sayings, names []string) sayings {
 	return said
 }
 
-// adopt puts settings into force that a reload has brought.
-func (f *front) adopt(next *Settings) {
+// adopt puts settings into force that a reload has brought, unless a later one has
+// brought others meanwhile.
+func (f *front) adopt(next *Settings, turn uint64) {
+	f.reloads.mu.Lock()
+	defer f.reloads.mu.Unlock()
+	if turn < f.reloads.adopted {
+		return
+	}
+	f.reloads.adopted = turn
 	before := f.current.Swap(next)
 	f.pool.Limit(next.callLimits())
 	limits, timeouts, admission := next.limits(), next.timeouts(), next.admission(f.log)

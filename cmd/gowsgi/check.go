@@ -46,6 +46,9 @@ func (f *front) check(settings *Settings) error {
 	for _, warning := range settings.Warnings {
 		f.log.Warn(warning)
 	}
+	if err := f.openNamed(); err != nil {
+		return err
+	}
 	pool, err := f.startPool(f.signals)
 	switch {
 	case err != nil:

@@ -57,6 +57,7 @@ type front struct {
 	// certificates is nil without TLS.
 	certificates *secure.Keeper
 
+	reloads     reloads
 	predecessor *predecessor // nil: this front replaces no other
 	upgrade     *upgrade     // nil: none is under way
 	endWatchdog context.CancelFunc
@@ -135,13 +136,10 @@ func (f *front) open() error {
 			return err
 		}
 	}
-	if err = f.openFolders(); err != nil {
+	if err := f.openNamed(); err != nil {
 		return err
 	}
 	f.notify = newNotifier(f.log)
-	if err := f.openCertificates(); err != nil {
-		return err
-	}
 	f.sockets, err = openSockets(s, passed)
 	if err == nil {
 		var redirects []*socket
@@ -161,15 +159,24 @@ func (f *front) open() error {
 	if err := f.handOver(); err != nil {
 		return err
 	}
-	if err := s.settleTempDir(); err != nil {
-		return err
-	}
 	if s.PIDFile != "" {
 		if f.pidFile, err = writePIDFile(s.PIDFile); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// openNamed opens the files and folders that settings name and that are only read,
+// or tried: a check of the configuration does it, too.
+func (f *front) openNamed() error {
+	if err := f.openFolders(); err != nil {
+		return err
+	}
+	if err := f.openCertificates(); err != nil {
+		return err
+	}
+	return f.settings().settleTempDir()
 }
 
 // openFolders opens what files are sent from.

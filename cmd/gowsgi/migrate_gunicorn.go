@@ -138,8 +138,6 @@ var gunicornOnly = map[string]string{
 	"secure_scheme_headers": "wsgi.url_scheme is that of the connection",
 	"proxy_protocol":        "the PROXY protocol is not understood",
 	"proxy_allow_ips":       "the PROXY protocol is not understood",
-	"certfile":              "no TLS: put a proxy before gowsgi",
-	"keyfile":               "no TLS: put a proxy before gowsgi",
 	"access_log_format":     "the format of the access log is fixed: combined, with the time a request took",
 	"statsd_host":           "nothing is sent to statsd",
 	"statsd_prefix":         "nothing is sent to statsd",

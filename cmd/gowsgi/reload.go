@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,30 +25,44 @@ import (
 // server can change is in force once the new workers serve. On error the old ones
 // serve on, by the old settings. It may be called while another reload is under
 // way, which is then given up.
-func (f *front) reload() error {
+func (f *front) reload() error { return f.orderReload()() }
+
+// reloads keeps them in the order in which they were asked for.
+type reloads struct {
+	ordered atomic.Uint64
+	mu      sync.Mutex
+	begun   uint64 // the latest, and of those that brought new workers up
+	adopted uint64
+}
+
+// orderReload takes its turn now for the reload that it returns: one that was asked
+// for earlier takes nothing from it, however late it gets to run.
+func (f *front) orderReload() (reload func() error) {
+	turn := f.reloads.ordered.Add(1)
+	return func() error { return f.reloadInTurn(turn) }
+}
+
+func (f *front) reloadInTurn(turn uint64) error {
 	f.log.Info("reloading", "application", f.settings().App.String())
 	f.notify.Reloading("reloading: " + f.summary())
 	began := time.Now()
-	f.reloadCertificates()
-	next, err := f.settingsAnew()
-	if err != nil {
-		f.log.Error("reload failed, the configuration cannot be understood; the old workers serve on", "reason", err)
-		f.notify.Ready(f.summary() + "; a reload failed: " + err.Error())
-		return exitCodef(exitCode(err), "%w; the old workers serve on", err)
-	}
-	plan, err := f.plan(next)
+	next, wait, err := f.beginReload(turn)
 	if err == nil {
-		err = f.pool.Reload(plan)
+		err = wait()
 	}
 	var boot *workers.BootError
 	switch {
 	case err == nil:
-		f.adopt(next)
+		f.adopt(next, turn)
 		f.log.Info("reloaded: new workers serve, the old ones finish", "after", time.Since(began).Round(time.Millisecond))
 		f.notify.Ready(f.summary())
 	case errors.Is(err, wsgi.ErrStopped):
 	case errors.Is(err, workers.ErrSuperseded):
 		f.log.Info("reload given up: another one has begun")
+	case errors.Is(err, errNotUnderstood):
+		f.log.Error("reload failed; the old workers serve on", "reason", err)
+		f.notify.Ready(f.summary() + "; a reload failed: " + err.Error())
+		return exitCodef(exitUsage, "%w; the old workers serve on", err)
 	case errors.As(err, &boot):
 		why := bootReason(boot)
 		f.log.Error("reload failed; the old workers serve on", "reason", why)
@@ -57,6 +73,28 @@ func (f *front) reload() error {
 		f.notify.Ready(f.summary() + "; a reload failed")
 	}
 	return err
+}
+
+// errNotUnderstood is in the chain of what is wrong with a configuration.
+var errNotUnderstood = errors.New("configuration")
+
+// beginReload has the new workers started, unless a later reload has begun.
+func (f *front) beginReload(turn uint64) (next *Settings, wait func() error, err error) {
+	f.reloads.mu.Lock()
+	defer f.reloads.mu.Unlock()
+	if turn < f.reloads.begun {
+		return nil, nil, workers.ErrSuperseded
+	}
+	f.reloads.begun = turn
+	f.reloadCertificates()
+	if next, err = f.settingsAnew(); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errNotUnderstood, err)
+	}
+	plan, err := f.plan(next)
+	if err != nil {
+		return nil, nil, err
+	}
+	return next, f.pool.BeginReload(plan), nil
 }
 
 // bootReason is why new workers cannot serve, as briefly as it can be said.

@@ -115,7 +115,8 @@ func (f *front) watch(signals *signals, failed <-chan error) error {
 func (f *front) obey(s os.Signal) {
 	switch s {
 	case unix.SIGHUP:
-		go func() { _ = f.reload() }() // it logs what became of it
+		reload := f.orderReload()
+		go func() { _ = reload() }() // it logs what became of it
 	case unix.SIGUSR1:
 		f.reopenLogs()
 	case unix.SIGUSR2:
