@@ -61,7 +61,7 @@ func migrateGunicorn(path string) (*migration, error) {
 var gunicornNames = map[string]string{
 	"keepalive": "keep-alive", "preload_app": "preload", "raw_env": "env", "pidfile": "pid", "accesslog": "access-logfile",
 	"errorlog": "error-logfile", "logfile": "error-logfile", "loglevel": "log-level", "proc_name": "name", "wsgi_app": "app",
-	"access_log_format": "access-logformat", "reload_extra_files": "reload-extra-file",
+	"access_log_format": "access-logformat", "proxy_allow_ips": "proxy-allow-from", "reload_extra_files": "reload-extra-file",
 }
 
 // gunicornHooks are functions that gunicorn calls, with what can be done instead.
@@ -134,10 +134,7 @@ func gunicornSetting(name string) string {
 var gunicornOnly = map[string]string{
 	"reload":                "the development server is gowsgi dev",
 	"reload_engine":         "the development server is gowsgi dev",
-	"forwarded_allow_ips":   "REMOTE_ADDR is the address of the connection",
-	"secure_scheme_headers": "wsgi.url_scheme is that of the connection",
-	"proxy_protocol":        "the PROXY protocol is not understood",
-	"proxy_allow_ips":       "the PROXY protocol is not understood",
+	"secure_scheme_headers": "X-Forwarded-Proto and Forwarded of the peers in forwarded-allow-ips say it",
 	"access_log_format":     "the format of the access log is fixed: combined, with the time a request took",
 	"statsd_host":           "nothing is sent to statsd",
 	"statsd_prefix":         "nothing is sent to statsd",

@@ -18,7 +18,7 @@ var uwsgiSettings = map[string]string{
 	"chdir": "chdir", "pythonpath": "pythonpath", "python-path": "pythonpath", "pp": "pythonpath", "env": "env",
 	"uid": "user", "gid": "group", "umask": "umask", "pidfile": "pid", "safe-pidfile": "pid", "logto": "error-logfile", "logto2": "error-logfile",
 	"procname": "name", "static-map": "static", "chroot": "chroot", "prio": "nice", "http-keepalive": "keep-alive",
-	"chmod-socket": "unix-socket-mode",
+	"chmod-socket": "socket-mode", "chown-socket": "socket-owner",
 }
 
 // uwsgiNeedless are options without which nothing is lost.
@@ -62,7 +62,7 @@ var uwsgiElsewhere = map[string]string{
 	"logformat": "the format of the access log is fixed", "logger": "error-logfile", "req-logger": "access-logfile", "log-4xx": "all requests or none: access-logfile",
 	"log-5xx": "all requests or none: access-logfile", "log-slow": "all requests or none: access-logfile", "log-maxsize": "logrotate, then kill -USR1",
 	"static-index": "folders are 404; the application can redirect", "static-expires": "static-max-age", "check-static": "static",
-	"chown-socket": "user and group; the socket is theirs", "reload-on-as": "max-worker-memory looks at memory that is used, not at addresses",
+	"reload-on-as":         "max-worker-memory looks at memory that is used, not at addresses",
 	"cheaper-busyness-max": "min-workers and max-workers",
 }
 
