@@ -69,9 +69,13 @@ dump_and_exit(int number)
 {
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGABRT,
                                  SIGILL,  SIGFPE, SIGALRM};
+    sigset_t none;
 
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
         signal(deadly[i], SIG_DFL);
+    sigemptyset(&none); /* the application may block SIGALRM */
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no core file */
     alarm(COPY_SECONDS);
     dump(number);

@@ -106,6 +106,12 @@ fork_worker(int control, const struct gw_order *order, const int *fds)
         report_fork_failure(control, order->worker, ENOMEM);
         return;
     }
+    for (size_t i = 0; i < GW_ORDER_FDS; i++) {
+        if (fds[i] < 0) { /* this process cannot have more descriptors */
+            report_fork_failure(control, order->worker, EMFILE);
+            return;
+        }
+    }
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     PyOS_BeforeFork();

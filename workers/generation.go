@@ -199,7 +199,8 @@ func (g *generation) listen(w *worker) {
 		w.rung(slot)
 	})
 	if !errors.Is(err, channel.ErrClosed) {
-		g.supervisor.pool.options.Log.Error("cannot hear a worker any more", "worker", w.id, "error", err)
+		g.supervisor.pool.options.Log.Error("cannot hear a worker any more; killing it", "worker", w.id, "error", err)
+		g.supervisor.posts.post(func() { g.signal(w, unix.SIGKILL) })
 	}
 }
 
@@ -466,10 +467,10 @@ func (g *generation) retire(w *worker, why string) {
 // server stops, its own clock counts.
 func (g *generation) bury(w *worker, why string) {
 	s := g.supervisor
-	if s.ending || g.plan.GracefulTimeout == 0 {
+	if s.ending {
 		return
 	}
-	w.keep(s.after(g.plan.GracefulTimeout, func() {
+	w.keep(s.after(max(g.plan.GracefulTimeout, leastGrace), func() {
 		if g.workers[w.id] != w || s.ending {
 			return
 		}
@@ -478,6 +479,10 @@ func (g *generation) bury(w *worker, why string) {
 		g.killAfterStacks(w)
 	}))
 }
+
+// leastGrace is what Python has to shut down even if requests have no time to
+// finish.
+const leastGrace = 100 * time.Millisecond
 
 // showStacks has a worker write down what its Python threads do.
 func (g *generation) showStacks(w *worker, why channel.Why) {

@@ -24,7 +24,7 @@ type Plan struct {
 	WorkerIdleTimeout time.Duration
 
 	StartupTimeout  time.Duration // from fork, or start of the zygote, to ready; 0: none
-	GracefulTimeout time.Duration // for the last requests of a worker that is to leave; 0: none
+	GracefulTimeout time.Duration // for the last requests of a worker that is to leave
 
 	// MaxRequests is how many requests a worker begins before it is replaced,
 	// and up to Jitter more, by chance; 0: no limit. MaxLifetime likewise.

@@ -76,8 +76,8 @@ func inheritFromPredecessor() (*predecessor, *inheritance, error) {
 	}
 	unix.CloseOnExec(left.Descriptor)
 	p := &predecessor{
-		talk:  os.NewFile(uintptr(left.Descriptor), "predecessor"),
-		heard: make(chan byte),
+		talk:  pollable(uintptr(left.Descriptor), "predecessor"),
+		heard: make(chan byte, 2),
 	}
 	go p.listen()
 	return p, i, nil
@@ -170,4 +170,11 @@ func (f *front) completeSuccession() {
 		s.adopt()
 	}
 	f.notify.Speak()
+}
+
+// pollable is an inherited socket for the netpoller, so that a read of it ends
+// when it is closed.
+func pollable(fd uintptr, name string) *os.File {
+	_ = unix.SetNonblock(int(fd), true) // refused, it is no descriptor: the first read says so
+	return os.NewFile(fd, name)
 }

@@ -195,7 +195,7 @@ func (f *front) retire(signals *signals) error {
 // drain ends every connection without cutting one off. Idle ones may live longer
 // than there is time: they are closed while some is left for Python to shut down.
 func (f *front) drain(ctx context.Context) error {
-	idle, cancel := context.WithTimeout(ctx, f.settings().GracefulTimeout-quickTimeout)
+	idle, cancel := context.WithTimeout(ctx, max(0, f.settings().GracefulTimeout-quickTimeout))
 	defer cancel()
 	if f.both(func(s *http1.Server) error { return s.Drain(idle) }) == nil {
 		return nil
@@ -212,10 +212,11 @@ type successor struct {
 }
 
 func (f *front) startSuccessor() (*successor, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket pair for a successor: %w", err)
 	}
+	_ = unix.SetNonblock(pair[0], true) // ours, for the netpoller; theirs is theirs to set
 	talk, theirs := os.NewFile(uintptr(pair[0]), "successor"), os.NewFile(uintptr(pair[1]), "predecessor")
 	defer theirs.Close()
 	left := legacy{PID: os.Getpid(), Descriptor: firstExtra}
@@ -257,7 +258,7 @@ func (l launch) start(left legacy, files []*os.File) (*successor, error) {
 			Stderr:     os.Stderr,
 			ExtraFiles: files,
 		},
-		said:   make(chan byte),
+		said:   make(chan byte, 2),
 		exited: make(chan struct{}),
 	}
 	if err := s.process.Start(); err != nil {
