@@ -120,10 +120,12 @@ func TestExchange_OfferWithoutItsRestIsABrokenAnswer(t *testing.T) {
 
 // The time a client is waited for must not be what later writes are given.
 func TestExchange_OfferLeavesTheSendTimeoutAlone(t *testing.T) {
+	offered := make(chan struct{})
 	_, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: handlerFunc(func(x *Exchange) {
 		block := makeText(20 << 20)
 		_ = x.WriteHead(200, okReason, textPlain, int64(len(block)))
 		n, err := x.Offer(block, 10*time.Millisecond)
+		close(offered)
 		if err != nil || n == len(block) {
 			t.Errorf("Offer = %d, %v, want a part of %d", n, err, len(block))
 		}
@@ -134,7 +136,7 @@ func TestExchange_OfferLeavesTheSendTimeoutAlone(t *testing.T) {
 	})})
 	c := dial(t, addr)
 	c.send(get)
-	time.Sleep(50 * time.Millisecond) // longer than it was offered for
+	<-offered // until then the client takes nothing
 	if _, body := c.answer("GET"); len(body) != 20<<20 {
 		t.Errorf("%d bytes came, want all", len(body))
 	}
