@@ -223,7 +223,7 @@ class TestCollection(unittest.TestCase):
         self.assertEqual(told["environ"]["PATH_INFO"], "/a/b")
         self.assertTrue(told["url"].endswith("/echo/a/b?c=d"), told["url"])
         answer = exchange(collection.application, target="/none")
-        self.assertEqual(answer.status, "404 Not Found")
+        self.assertEqual(answer.status, 404)
 
 
 class TestStream(unittest.TestCase):
