@@ -15,7 +15,6 @@ import (
 // application's code. It belongs to the supervisor's goroutine.
 type generation struct {
 	supervisor *supervisor
-	number     int
 	plan       Plan
 	first      int     // workers to have before it is ready
 	zygote     *zygote // nil when it is gone
@@ -423,12 +422,8 @@ func (g *generation) retireOutgoing() {
 		return
 	}
 	for g.serving() > g.supervisor.size {
-		var oldest *worker
-		for _, w := range g.workers {
-			if w.state == serving && w.outgoing != "" && (oldest == nil || w.id < oldest.id) {
-				oldest = w
-			}
-		}
+		oldest := g.foremost(func(w, than *worker) bool { return w.id < than.id },
+			func(w *worker) bool { return w.outgoing != "" })
 		if oldest == nil {
 			return
 		}
@@ -440,14 +435,22 @@ func (g *generation) retireOutgoing() {
 // shrink retires the youngest workers that are more than wanted.
 func (g *generation) shrink(why string) {
 	for g.serving() > g.supervisor.size {
-		var youngest *worker
-		for _, w := range g.workers {
-			if w.state == serving && (youngest == nil || w.id > youngest.id) {
-				youngest = w
-			}
-		}
+		youngest := g.foremost(func(w, than *worker) bool { return w.id > than.id },
+			func(*worker) bool { return true })
 		g.retire(youngest, why)
 	}
+}
+
+// foremost is the one that comes before all others of the workers that serve and
+// are meant; nil if none is.
+func (g *generation) foremost(before func(w, than *worker) bool, meant func(*worker) bool) *worker {
+	var first *worker
+	for _, w := range g.workers {
+		if w.state == serving && meant(w) && (first == nil || before(w, first)) {
+			first = w
+		}
+	}
+	return first
 }
 
 // retire tells a worker to finish and leave, and kills it if it does not.

@@ -28,6 +28,7 @@ type fate struct {
 }
 
 func newFate(t *testing.T, seed uint64, gone *exec.Cmd) *fate {
+	t.Helper()
 	random := rand.New(rand.NewPCG(seed, seed))
 	plan := Plan{Preload: random.IntN(2) == 0, GracefulTimeout: time.Hour, Workers: 1 + random.IntN(4), Sizes: small}
 	f := &fate{nursery: newNursery(t, plan), random: random, plan: plan}

@@ -105,15 +105,11 @@ func (p *Pool) tell(what func(*supervisor, *worker)) func(*worker) {
 	return func(w *worker) { s.posts.post(func() { what(s, w) }) }
 }
 
-// Reload brings up a new generation by plan. When all of it serves, it takes over
-// and the old one finishes its last requests; then Reload returns nil, without
-// waiting for those. If the new one cannot start, the old one goes on and the
-// error is a *BootError. A later Reload makes an earlier one return
-// ErrSuperseded.
-func (p *Pool) Reload(plan Plan) error { return p.BeginReload(plan)() }
-
-// BeginReload is Reload, but does not wait: what it returns does. Of two reloads the
-// one that was begun later counts.
+// BeginReload brings up a new generation by plan. When all of it serves, it takes
+// over and the old one finishes its last requests; then the function that is
+// returned returns nil, without waiting for those. If the new one cannot start, the
+// old one goes on and the error is a *BootError. Of two reloads the one that was
+// begun later counts: wait of the earlier returns ErrSuperseded.
 func (p *Pool) BeginReload(plan Plan) (wait func() error) {
 	threads, slots := plan.Sizes.Threads, plan.Sizes.Slots
 	plan.Sizes = p.options.Sizes

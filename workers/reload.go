@@ -9,7 +9,7 @@ import (
 	"gowsgi/wsgi"
 )
 
-// ErrSuperseded is returned by Reload when a later one has taken its place.
+// ErrSuperseded is what a reload ends with when a later one has taken its place.
 var ErrSuperseded = errors.New("workers: another reload has begun")
 
 // bringUp starts a generation beside the current one, if there is one. ready is
@@ -23,9 +23,8 @@ func (s *supervisor) bringUp(plan Plan, ready func(error)) {
 	if s.next != nil {
 		s.bringUpFailed(ErrSuperseded)
 	}
-	s.newest++
 	g := &generation{
-		supervisor: s, number: s.newest, plan: plan, first: s.firstWorkers(&plan),
+		supervisor: s, plan: plan, first: s.firstWorkers(&plan),
 		workers: make(map[uint32]*worker), ready: ready,
 	}
 	s.next = g

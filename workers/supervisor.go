@@ -25,7 +25,6 @@ type supervisor struct {
 	current *generation   // nil until the first is ready
 	next    *generation   // being brought up
 	old     []*generation // finishing their last requests
-	newest  int           // number of the newest generation
 	nextID  uint32        // of workers; never used twice
 	size    int           // workers to have now
 	ending  bool          // told to leave or to die

@@ -14,6 +14,7 @@ import (
 // newFileScene is a scene with a folder of one file, "a.txt", at /media for
 // the application and at /static for everybody.
 func newFileScene(t *testing.T) *scene {
+	t.Helper()
 	s := newScene(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("file"), 0o644); err != nil {

@@ -154,7 +154,7 @@ func (f *front) open() error {
 	if f.predecessor != nil {
 		// It has given the sockets' files to the user already.
 		f.notify.Silence()
-		return nil // the pid file is the other's for now
+		return nil // the other writes this process into the pid file before it says go; see inheritPIDFile
 	}
 	if err := f.handOver(); err != nil {
 		return err

@@ -36,11 +36,11 @@ type held struct {
 // enter counts a connection, unless a limit is reached: then it gives the refusal.
 func (h *held) enter(peer netip.Addr, a *Admission) *ParseError {
 	if a.Connections > 0 && h.all >= a.Connections {
-		return tooManyConnections
+		return errTooManyConnections
 	}
 	if peer.IsValid() {
 		if h.byPeer[peer] >= a.ConnectionsPerIP {
-			return tooManyFromPeer
+			return errTooManyFromPeer
 		}
 		if h.byPeer == nil {
 			h.byPeer = map[netip.Addr]int{}
@@ -118,8 +118,8 @@ func (a *Admission) counted(nc net.Conn) netip.Addr {
 }
 
 var (
-	tooManyConnections = &ParseError{503, "the server has as many connections as it can serve"}
-	tooManyFromPeer    = &ParseError{429, "your address has as many connections as it may have"}
+	errTooManyConnections = &ParseError{503, "the server has as many connections as it can serve"}
+	errTooManyFromPeer    = &ParseError{429, "your address has as many connections as it may have"}
 )
 
 // refusalText makes a whole answer.

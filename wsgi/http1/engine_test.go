@@ -64,6 +64,7 @@ func dial(t testing.TB, addr string) *client {
 
 // adopt makes a connection one that a test speaks on, until it ends.
 func adopt(t testing.TB, c net.Conn) *client {
+	t.Helper()
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))
 	return &client{t, c, bufio.NewReader(c)}

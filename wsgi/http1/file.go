@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -69,7 +70,7 @@ func (x *Exchange) readIn(f *os.File, offset int64, length int) error {
 
 // shortFile: the file was longer when its length was announced.
 func shortFile(err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
