@@ -1,10 +1,8 @@
 package main
 
-// The command line: how the table of settings becomes flags, help and the table
-// in README.md.
+// The command line: how the table of settings becomes flags and help.
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -358,46 +356,4 @@ func (s *setting) note() string {
 // shownDefault is the default with its unit.
 func (s *setting) shownDefault() string {
 	return strings.TrimSpace(s.value + " " + s.unit)
-}
-
-// The table in README.md stands between these two lines.
-const (
-	readmeBegin = "<!-- settings: made by go test ./cmd/gowsgi -run TestReadmeTable -update -->"
-	readmeEnd   = "<!-- settings: end -->"
-)
-
-var errNoMarkers = errors.New("no place for the settings table: want the lines " + readmeBegin + " and " + readmeEnd)
-
-// withReadmeTable gives the text of README.md with the settings table, as it is
-// now, between its two markers.
-func withReadmeTable(readme string) (string, error) {
-	before, after, begun := strings.Cut(readme, readmeBegin+"\n")
-	_, after, ended := strings.Cut(after, readmeEnd)
-	if !begun || !ended {
-		return "", errNoMarkers
-	}
-	return before + readmeBegin + "\n" + readmeTable() + readmeEnd + after, nil
-}
-
-// readmeTable is the table of settings in Markdown.
-func readmeTable() string {
-	var b strings.Builder
-	b.WriteString("| Flag | Variable | Default | Meaning |\n| --- | --- | --- | --- |\n")
-	for i := range table {
-		row := &table[i]
-		value := row.shownDefault()
-		if value != "" {
-			value = "`" + value + "`"
-		}
-		variables := "`" + row.env() + "`"
-		for _, common := range row.variable {
-			variables += ", `" + common.name + "`"
-		}
-		help := strings.ReplaceAll(row.help, "|", `\|`)
-		if row.kind.repeat {
-			help += " (repeatable)"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", row.spelling(), variables, value, help)
-	}
-	return b.String()
 }

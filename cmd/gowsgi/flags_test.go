@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"log/slog"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,7 +15,7 @@ import (
 	"gowsgi/wsgi/peers"
 )
 
-var update = flag.Bool("update", false, "rewrite the settings table in README.md")
+var update = flag.Bool("update", false, "rewrite the pages in docs that are made here")
 
 func variables(pairs ...string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
@@ -278,40 +277,6 @@ func TestTable_RowsAreCompleteAndDistinct(t *testing.T) {
 		if help := helpText(); !strings.Contains(help, "  "+row.spelling()+"\n") {
 			t.Errorf("helpText() lacks %q", row.spelling())
 		}
-	}
-}
-
-// The README's table is made from the same rows as the flags.
-func TestReadmeTable(t *testing.T) {
-	const path = "../../README.md"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := withReadmeTable(string(text))
-	if err != nil {
-		t.Fatalf("withReadmeTable(README.md): %v", err)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(text) != want {
-		t.Errorf("README.md's settings table is not what the flags are; run go test ./cmd/gowsgi -run TestReadmeTable -update")
-	}
-}
-
-func TestReadmeTable_NeedsItsMarkers(t *testing.T) {
-	text := "a\n" + readmeBegin + "\nold\n" + readmeEnd + "\nb\n"
-	got, err := withReadmeTable(text)
-	want := "a\n" + readmeBegin + "\n" + readmeTable() + readmeEnd + "\nb\n"
-	if err != nil || got != want {
-		t.Errorf("withReadmeTable(with markers) = %q, %v, want %q", got, err, want)
-	}
-	if _, err := withReadmeTable("a\n" + readmeBegin + "\n"); !errors.Is(err, errNoMarkers) {
-		t.Errorf("withReadmeTable(one marker) = %v, want %v", err, errNoMarkers)
 	}
 }
 

@@ -1,7 +1,7 @@
 package main
 
 // What gowsgi can be told: one table. The flags, the GOWSGI_* variables, the keys
-// of configuration files, the help text, the table in README.md, the completions
+// of configuration files, the help text, the page docs/settings.md, the completions
 // and the manual page are all made from it. sources.go says which place counts.
 
 import (
@@ -129,7 +129,7 @@ type setting struct {
 	short    string     // one letter, or empty
 	hidden   []string   // other spellings that are understood but not shown
 	live     bool       // a reload puts a changed value into force; without it a restart is needed
-	group    string     // heading in help and README
+	group    string     // heading in help and docs/settings.md
 	kind     kind       // how values are written, and where they go
 	variable []variable // asked after GOWSGI_<NAME>
 	value    string     // the default, as one would write it; empty: none
@@ -143,7 +143,7 @@ type variable struct {
 	prefix string // put before its value to make the setting's text
 }
 
-// Headings of help and README, in the order they appear.
+// Headings of help and docs/settings.md, in the order they appear.
 const (
 	groupApp    = "Application"
 	groupWork   = "Workers"
@@ -160,8 +160,8 @@ const (
 )
 
 // table lists every setting, in the order of help. A new one is a field of
-// Settings and a row here; `go test ./cmd/gowsgi -run TestReadmeTable -update`
-// then brings README.md up to date.
+// Settings and a row here; `go test ./cmd/gowsgi -run SettingsPage -update`
+// then brings docs/settings.md up to date.
 var table = []setting{
 	{
 		name: "config", short: "c", group: groupApp,
