@@ -1,8 +1,10 @@
 # gowsgi: what can be made. "make help" lists it.
 #
-# PYTHON names the CPython (3.9 to 3.13, with a shared library) that is built
+# PYTHON names the CPython (3.9 to 3.13, with headers and libpython) that is built
 # against: make PYTHON=/opt/python3.12/bin/python3
+# LIBPYTHON=shared takes its shared library where its archive would be linked in.
 PYTHON ?= /usr/bin/python3
+export LIBPYTHON
 DEBUG_PYTHON ?= /usr/bin/python3.11-dbg
 FUZZTIME ?= 20s
 

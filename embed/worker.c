@@ -181,7 +181,7 @@ gw_host_set(PyObject *host)
 }
 
 /* cpy3 links against this name, which CPython has long renamed. Not called. */
-int
+__attribute__((weak)) int
 PySignal_SetWakeupFd(int Py_UNUSED(fd))
 {
     return -1;
