@@ -277,7 +277,7 @@ func (g *gate) ask(s *Server, n int) <-chan *Response {
 // 503 at once, with a time to come back. Nothing here depends on time.
 func TestFaults_MaxQueueRefusesTheRest(t *testing.T) {
 	const threads, queue, asked = 2, 6, 30
-	const ahead = 7 // laidAhead in cmd/gowsgi
+	const ahead = 7 // before the pace is known: usualAhead in workers/pace.go
 	access := filepath.Join(t.TempDir(), "access.log")
 	s := Start(t, "misbehave.gated", "--threads", strconv.Itoa(threads), "--max-queue", strconv.Itoa(queue), "--access-logfile", access)
 	g := newGate(t)

@@ -28,7 +28,8 @@ type dispatcher struct {
 	ticket    uint32
 	crowdedAt time.Time // when calls overlapped last
 	lookedAt  uint32    // the ticket at which overdue calls were looked for last
-	seats     int       // of all workers together
+	seats     int       // in reach of all workers together
+	pace      pace
 	peak      int       // most calls under way at once since load was asked for
 	stopped   bool
 	watched   watched
@@ -90,6 +91,9 @@ func (d *dispatcher) begin(c *Call) error {
 	}
 	d.ticket++
 	c.ticket, c.asked = d.ticket, now
+	if d.pace.count(now, len(d.workers)) {
+		d.reachLocked()
+	}
 	d.peak = max(d.peak, others+d.queue.length+1)
 	if queues {
 		d.queue.push(c)
@@ -271,7 +275,7 @@ func (d *dispatcher) join(w *worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.workers = append(d.workers, w)
-	d.seats += len(w.seats)
+	d.reachLocked()
 	d.feedLocked(w)
 }
 
@@ -326,10 +330,19 @@ func (d *dispatcher) lose(w *worker, reason *wsgi.LostError) (served int, ran []
 	return served, ran
 }
 
+// reachLocked says anew how many seats each worker may use.
+func (d *dispatcher) reachLocked() {
+	d.seats = 0
+	for _, w := range d.workers {
+		w.reach = min(w.threads+d.pace.laidAhead(), len(w.seats))
+		d.seats += w.reach
+	}
+}
+
 func (d *dispatcher) dropLocked(w *worker) {
 	if i := slices.Index(d.workers, w); i >= 0 {
 		d.workers = slices.Delete(d.workers, i, i+1)
-		d.seats -= len(w.seats)
+		d.reachLocked()
 	}
 	if i := slices.Index(d.leavers, w); i >= 0 {
 		d.leavers = slices.Delete(d.leavers, i, i+1)

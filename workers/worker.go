@@ -17,6 +17,7 @@ type worker struct {
 	// Guarded by the dispatcher's mutex.
 	seats   []seat
 	vacant  []int // indices of seats without a call, a stack
+	reach   int   // seats it may use at present
 	leaving bool  // gets no more calls
 	gone    bool  // the process has ended
 	served  int   // calls it answered, or spoiled, to the end
@@ -110,7 +111,7 @@ func (w *worker) idleLocked() bool {
 
 // roomLocked says that one more call can be laid out.
 func (w *worker) roomLocked() bool {
-	return !w.leaving && len(w.vacant) > 0
+	return !w.leaving && w.taken() < w.reach
 }
 
 // rung is called when the worker has rung for a slot.

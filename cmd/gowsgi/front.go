@@ -68,10 +68,6 @@ const (
 	bodyRing  = 1 << 20   // of a streamed body: in a small ring front and worker wait for each other more
 	replyRing = 256 << 10 // also the largest response head
 	faultArea = 64 << 10  // of a traceback
-	// laidAhead requests wait in each worker for a thread to end its own. With
-	// too few a worker runs out of them before the front has its turn: it
-	// sleeps, and has to be woken.
-	laidAhead = 7
 )
 
 // thisBinary is this very file, even when another has taken its place on disk
@@ -421,7 +417,7 @@ func (f *front) plan(s *Settings) (workers.Plan, error) {
 		Preload:    s.Preload,
 		Sizes: channel.Sizes{
 			Threads: s.Threads,
-			Slots:   min(s.Threads+laidAhead, channel.MaxSlots),
+			Slots:   min(s.Threads+workers.MostAhead, channel.MaxSlots),
 			Environ: f.roomiest,
 			Body:    bodyRing,
 			Reply:   replyRing,
