@@ -30,7 +30,7 @@ type dispatcher struct {
 	lookedAt  uint32    // the ticket at which overdue calls were looked for last
 	seats     int       // in reach of all workers together
 	pace      pace
-	peak      int       // most calls under way at once since load was asked for
+	peak      int // most calls under way at once since load was asked for
 	stopped   bool
 	watched   watched
 	// emptied is told of a leaving worker that has run its last call; it is
