@@ -26,13 +26,14 @@ const notifyPatience = time.Second
 // from several goroutines; those who need an order call them from one.
 type notifier struct {
 	log        *slog.Logger
-	wanted     bool        // $NOTIFY_SOCKET is set
-	silent     atomic.Bool // another process speaks for the service
-	complained atomic.Bool // the last message failed, and that was logged
+	wanted     bool          // $NOTIFY_SOCKET is set
+	turn       chan struct{} // held while a message is sent: one at a time
+	silent     atomic.Bool   // another process speaks for the service
+	complained atomic.Bool   // the last message failed, and that was logged
 }
 
 func newNotifier(log *slog.Logger) *notifier {
-	return &notifier{log: log, wanted: os.Getenv("NOTIFY_SOCKET") != ""}
+	return &notifier{log: log, wanted: os.Getenv("NOTIFY_SOCKET") != "", turn: make(chan struct{}, 1)}
 }
 
 // Silence keeps everything from being sent until Speak: systemd listens to the
@@ -84,18 +85,29 @@ func (n *notifier) send(lines ...string) {
 	if !n.wanted || n.silent.Load() {
 		return
 	}
+	patience := time.After(notifyPatience)
+	select {
+	case n.turn <- struct{}{}:
+	case <-patience:
+		n.complain(errUntaken)
+		return
+	}
 	sent := make(chan error, 1)
 	go func() {
 		_, err := daemon.SdNotify(false, strings.Join(lines, "\n"))
+		<-n.turn
 		sent <- err
 	}()
 	select {
 	case err := <-sent:
 		n.complain(err)
-	case <-time.After(notifyPatience):
-		n.complain(errors.New("it takes no message"))
+	case <-patience:
+		// It waits on, alone: what is said meanwhile does not get its turn.
+		n.complain(errUntaken)
 	}
 }
+
+var errUntaken = errors.New("it takes no message")
 
 // complain logs the first of several failures in a row.
 func (n *notifier) complain(err error) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,11 @@ func TestNotifier_DoesNotWaitForAManagerThatHangs(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "it takes no message") {
 		t.Errorf("log = %q, want a complaint", log)
+	}
+	before := runtime.NumGoroutine()
+	n.Watchdog()
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines after one more message that is not taken, %d before: only the first may wait on", after, before)
 	}
 }
 
