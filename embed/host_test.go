@@ -273,34 +273,3 @@ func TestStart_SaysWhyTheApplicationCannotBeServed(t *testing.T) {
 		}
 	}
 }
-
-func TestFindInterpreter_PrefersAVirtualenvOfTheSameVersion(t *testing.T) {
-	dir := t.TempDir()
-	venv := filepath.Join(dir, ".venv")
-	write := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(venv, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := embed.FindInterpreter("", dir); err != nil || got != embed.Interpreter {
-		t.Errorf("without a virtualenv: FindInterpreter() = %q, %v, want %q", got, err, embed.Interpreter)
-	}
-	write("bin/python", "")
-	write("pyvenv.cfg", "home = /usr/bin\nversion = "+embed.Version+".1\n")
-	want := filepath.Join(venv, "bin", "python")
-	if got, err := embed.FindInterpreter("", dir); err != nil || got != want {
-		t.Errorf("with .venv: FindInterpreter() = %q, %v, want %q", got, err, want)
-	}
-	write("pyvenv.cfg", "version_info = 3.2.1.final.0\n")
-	if got, err := embed.FindInterpreter(venv, "/"); err == nil || !strings.Contains(err.Error(), "3.2.1") {
-		t.Errorf("with a virtualenv of 3.2: FindInterpreter() = %q, %v, want an error that names it", got, err)
-	}
-	if got, err := embed.FindInterpreter(filepath.Join(dir, "nothing"), "/"); err == nil {
-		t.Errorf("with VIRTUAL_ENV wrong: FindInterpreter() = %q, want an error", got)
-	}
-}

@@ -5,8 +5,9 @@ package embed
 // host.py's.
 type Settings struct {
 	// Interpreter is the path CPython is started as; empty: what FindInterpreter
-	// finds by $VIRTUAL_ENV and the folder the zygote works in.
+	// finds by Program, $VIRTUAL_ENV and the folder the zygote works in.
 	Interpreter    string   `json:"interpreter"`
+	Program        string   `json:"program"`     // gowsgi's own file, absolute, as it was called
 	Arguments      []string `json:"arguments"`   // becomes sys.argv
 	Application    string   `json:"application"` // MODULE:APP
 	PythonPath     []string `json:"python_path"`

@@ -28,7 +28,11 @@ func check(started invocation, settings *Settings) error {
 		return err
 	}
 	one.FileEnv, one.LogLevel = settings.FileEnv, max(settings.LogLevel, slog.LevelWarn)
-	f := &front{started: started, signals: listenForSignals()}
+	launched, err := recordLaunch()
+	if err != nil {
+		return exitCodef(exitUnexpected, "cannot tell how gowsgi was started: %w", err)
+	}
+	f := &front{started: started, launch: launched, signals: listenForSignals()}
 	f.current.Store(one)
 	return errors.Join(f.check(settings), f.close())
 }

@@ -459,6 +459,7 @@ func (f *front) zygoteSettings(s *Settings) ([]byte, error) {
 		name = s.App.String()
 	}
 	settings := embed.Settings{
+		Program:        f.launch.path,
 		Arguments:      f.started.args,
 		Application:    s.App.String(),
 		PythonPath:     append([]string{}, s.PythonPath...),

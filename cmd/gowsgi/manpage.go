@@ -99,7 +99,7 @@ func writeManPage(out io.Writer) error {
 	p.section("ENVIRONMENT")
 	p.item("GOWSGI_NAME", "each setting, in capital letters and with underscores: GOWSGI_KEEP_ALIVE; lists with commas. The application is GOWSGI_APP")
 	p.item(commandArguments, "further flags, as gunicorn takes them")
-	p.item("VIRTUAL_ENV", "the virtualenv whose packages the application sees; without it the folder .venv of the working folder")
+	p.item("VIRTUAL_ENV", "the virtualenv whose packages the application sees, unless gowsgi itself lies in one; without either the folder .venv of the working folder")
 	p.items("EXAMPLES", manExamples)
 	_, err := io.WriteString(out, p.String())
 	return err
