@@ -7,6 +7,8 @@ PYTHON ?= /usr/bin/python3
 export LIBPYTHON
 DEBUG_PYTHON ?= /usr/bin/python3.11-dbg
 FUZZTIME ?= 20s
+# Where make install puts things; DESTDIR, if given, is put in front of it.
+PREFIX ?= /usr/local
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,6 +24,7 @@ BUILD_PACKAGES := gcc libc6-dev pkg-config $(HEADERS)
 TEST_PACKAGES := $(BUILD_PACKAGES) python3-dev python3-dbg libpython3-dbg python3-flask \
 	python3-django black flake8 clang-format shellcheck iproute2 systemd \
 	nginx-light haproxy zsh fish mandoc
+DEB_PACKAGES := $(BUILD_PACKAGES) binutils dpkg-dev
 BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
 	libapache2-mod-wsgi-py3 python3-flask python3-django wrk openssl nghttp2-client
 
@@ -32,8 +35,8 @@ PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./
 
 .DEFAULT_GOAL := build
 .PHONY: help build run check fmt vet unit test all race asan leak e2e chaos matrix \
-	lint lint-go lint-c lint-py lint-sh pyapps fuzz bench clean \
-	need-build need-test need-bench
+	lint lint-go lint-c lint-py lint-sh pyapps fuzz bench install uninstall deb wheel \
+	clean need-build need-test need-bench need-deb
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -119,6 +122,24 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: need-bench build ## gowsgi beside Debian's WSGI servers, interleaved
 	@/usr/bin/python3 tests/bench/bench.py
 
+install: bin/gowsgi ## put bin/gowsgi, its manual page and completions below PREFIX
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' deploy/package/tree install bin/gowsgi
+
+uninstall: ## take away what make install put there
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' deploy/package/tree uninstall
+
+# Built before, it is installed as it is: sudo make install compiles nothing.
+bin/gowsgi:
+	@$(MAKE) build
+
+deb: need-deb ## make a Debian package for PYTHON, in build/package
+	@VERSION=$(VERSION) deploy/package/binary $(PYTHON) build/package/gowsgi
+	@deploy/package/deb build/package/gowsgi build/package
+
+wheel: need-build ## make a wheel for PYTHON, in build/package
+	@VERSION=$(VERSION) deploy/package/binary $(PYTHON) build/package/gowsgi
+	@/usr/bin/python3 deploy/package/wheel.py build/package/gowsgi build/package
+
 clean: ## remove what was built
 	@rm -rf bin build
 
@@ -127,6 +148,9 @@ need-build:
 
 need-test:
 	@.ci/need $(sort $(TEST_PACKAGES))
+
+need-deb:
+	@.ci/need $(sort $(DEB_PACKAGES))
 
 need-bench:
 	@.ci/need $(sort $(BENCH_PACKAGES))

@@ -235,7 +235,7 @@ func TestCommandLine_RefusesFilesItCannotWrite(t *testing.T) {
 func TestCommandLine_PrintsVersionAndHelp(t *testing.T) {
 	for _, flag := range []string{"--version", "-v"} {
 		code, stdout, stderr := finish(t, Options{Args: []string{flag}, noBind: true})
-		if want := regexp.MustCompile(`^gowsgi version \S+ \(embeds Python 3\.\d+\)$`); code != 0 || len(stderr) > 0 || len(stdout) != 1 || !want.MatchString(stdout[0]) {
+		if want := regexp.MustCompile(`^gowsgi version \S+ \(embeds Python 3\.\d+ of /\S+\)$`); code != 0 || len(stderr) > 0 || len(stdout) != 1 || !want.MatchString(stdout[0]) {
 			t.Errorf("gowsgi %s = %d, %q, %q; want 0 and one line %s", flag, code, stdout, stderr, want)
 		}
 	}

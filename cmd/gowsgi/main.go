@@ -65,7 +65,7 @@ func serve(args []string) error {
 		return exitCodef(exitUnexpected, "the folder gowsgi was started in: %w", err)
 	}
 	started := invocation{args, os.LookupEnv, dir}
-	settings, err := started.parse(os.Stdout, "(embeds Python "+embed.Version+")")
+	settings, err := started.parse(os.Stdout, "(embeds Python "+embed.Version+" of "+embed.Interpreter+")")
 	if err != nil {
 		return err
 	}
