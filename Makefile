@@ -102,8 +102,8 @@ lint-c: need-test ## clang-format
 	  [[ -z $$files ]] || clang-format --dry-run -Werror $$files
 
 lint-py: need-test ## black and flake8, Debian's
-	@/usr/bin/black --quiet --check --diff --line-length 88 pyapps tests .ci
-	@/usr/bin/flake8 pyapps tests .ci
+	@/usr/bin/black --quiet --check --diff --line-length 88 pyapps tests deploy .ci
+	@/usr/bin/flake8 pyapps tests deploy .ci
 
 lint-sh: need-test ## shellcheck on every shell script
 	@for file in $$(git ls-files --cached --others --exclude-standard); do \
