@@ -7,7 +7,8 @@ PYTHON ?= /usr/bin/python3
 export LIBPYTHON
 DEBUG_PYTHON ?= /usr/bin/python3.11-dbg
 FUZZTIME ?= 20s
-# Where make install puts things; DESTDIR, if given, is put in front of it.
+# What make install installs, and where; DESTDIR, if given, stands in front of that.
+BINARY ?= bin/gowsgi
 PREFIX ?= /usr/local
 
 SHELL := /bin/bash
@@ -21,10 +22,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 HEADERS := $(patsubst /usr/bin/%,%-dev,$(filter /usr/bin/%,$(filter-out %-dbg,$(PYTHON)))) \
 	$(patsubst /usr/bin/%,lib%,$(filter /usr/bin/%-dbg,$(PYTHON)))
 BUILD_PACKAGES := gcc libc6-dev pkg-config $(HEADERS)
+DEB_PACKAGES := binutils dpkg-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) python3-dev python3-dbg libpython3-dbg python3-flask \
 	python3-django black flake8 clang-format shellcheck iproute2 systemd \
-	nginx-light haproxy zsh fish mandoc
-DEB_PACKAGES := $(BUILD_PACKAGES) binutils dpkg-dev
+	nginx-light haproxy zsh fish mandoc \
+	python3-venv debootstrap lintian $(DEB_PACKAGES)
 BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
 	libapache2-mod-wsgi-py3 python3-flask python3-django wrk openssl nghttp2-client
 
@@ -122,8 +124,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: need-bench build ## gowsgi beside Debian's WSGI servers, interleaved
 	@/usr/bin/python3 tests/bench/bench.py
 
-install: bin/gowsgi ## put bin/gowsgi, its manual page and completions below PREFIX
-	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' deploy/package/tree install bin/gowsgi
+install: $(BINARY) ## put gowsgi, its manual page and completions below PREFIX
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' deploy/package/tree install $(BINARY)
 
 uninstall: ## take away what make install put there
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' deploy/package/tree uninstall
@@ -150,7 +152,7 @@ need-test:
 	@.ci/need $(sort $(TEST_PACKAGES))
 
 need-deb:
-	@.ci/need $(sort $(DEB_PACKAGES))
+	@.ci/need $(sort $(BUILD_PACKAGES) $(DEB_PACKAGES))
 
 need-bench:
 	@.ci/need $(sort $(BENCH_PACKAGES))
