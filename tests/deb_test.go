@@ -126,7 +126,7 @@ const recordingSystemctl = `#!/bin/sh
 echo "$@" >>/systemctl.log
 case "$*" in
 *is-active*) test -e /active ;;
-stop*) rm /active ;;
+stop*) rm -f /active ;;
 esac
 `
 

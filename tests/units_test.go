@@ -37,7 +37,7 @@ func installedUnits(t *testing.T) (files []string) {
 
 func TestUnits_AreWhatSystemdUnderstands(t *testing.T) {
 	files := installedUnits(t)
-	cmd := exec.Command("systemd-analyze", append([]string{"verify", "--recursive-errors=no"}, files...)...)
+	cmd := exec.Command("systemd-analyze", append([]string{"verify", "--recursive-errors=no", "--man=no"}, files...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("%s = %v\n%s\nwant nothing to be said", strings.Join(cmd.Args, " "), err, out)
