@@ -105,6 +105,13 @@ func (d *dispatcher) begin(c *Call) error {
 	return nil
 }
 
+// serves tells whether there is a worker to give a call to.
+func (d *dispatcher) serves() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.stopped && len(d.workers) > 0
+}
+
 // tellIfStarvedLocked tells that calls queue and nobody serves, if so it is.
 func (d *dispatcher) tellIfStarvedLocked() {
 	if d.queue.length > 0 && len(d.workers) == 0 && d.starved != nil {

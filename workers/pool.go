@@ -217,6 +217,9 @@ func (p *Pool) Kill() {
 // Finished is closed when every process of the pool is gone.
 func (p *Pool) Finished() <-chan struct{} { return p.finished }
 
+// Serves tells whether a worker takes calls just now.
+func (p *Pool) Serves() bool { return p.dispatcher.serves() }
+
 // PIDs returns the process ids of the workers that serve, for status and
 // tests; nil once the pool has finished.
 func (p *Pool) PIDs() []int {

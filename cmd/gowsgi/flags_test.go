@@ -68,7 +68,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		ErrorLogfile: "-", LogLevel: slog.LevelInfo,
 		TLSMinVersion: tls.VersionTLS12, Protocols: []string{"h1", "h2"}, HTTP2Streams: 100,
 		ForwardedAllowIPs: networks(t, "127.0.0.0/8", "::1"), ProxyAllowFrom: networks(t, "127.0.0.0/8", "::1"),
-		RequestIDHeader: "X-Request-ID",
+		RequestIDHeader: "X-Request-ID", HealthPath: new("/-"),
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseCommandLine(wsgi) = %+v, want %+v", got, want)
@@ -90,7 +90,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --ca-certs ca.pem --cert-reqs 1 --tls-min-version 1.3 --http-protocols h2 --http2-max-concurrent-streams 5"+
 		" --redirect-http :82 --redirect-port 444 -b https://h:83 -b http://fd://6"+
 		" --socket-mode 0660 --socket-owner 0:7 --forwarded-allow-ips 10.0.0.0/8,::1 --forwarded-allow-ips * --proxy-protocol"+
-		" --proxy-allow-from 192.0.2.1 --request-id-header X-Trace --root-path /shop/", variables())
+		" --proxy-allow-from 192.0.2.1 --request-id-header X-Trace --root-path /shop/ --health-path /up/now/ --drain-delay 7", variables())
 	got.Origins, got.said = nil, nil
 	want := &Settings{
 		App:     AppSpec{"app", "make()"},
@@ -115,7 +115,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		Redirects: []Bind{{Port: 82}}, RedirectPort: 444,
 		SocketMode: 0o660, SocketOwner: Owner{given: true, gid: 7}, ProxyProtocol: true,
 		ForwardedAllowIPs: networks(t, "10.0.0.0/8", "::1", "*"), ProxyAllowFrom: networks(t, "192.0.2.1"),
-		RequestIDHeader: "X-Trace", RootPath: "/shop",
+		RequestIDHeader: "X-Trace", RootPath: "/shop", HealthPath: new("/up/now"), DrainDelay: 7 * time.Second,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseCommandLine(every flag) = %+v, want %+v", got, want)
@@ -203,6 +203,7 @@ func TestCommandLine_RefusesInOneLine(t *testing.T) {
 		"--request-id-header X:Y a":       `--request-id-header "X:Y": not a field's name (want letters, digits and "-", or none)`,
 		"--request-id-header Host a":      `--request-id-header "Host": that field means something else already`,
 		"--root-path shop a":              `--root-path "shop": not a mount point (want a path like /shop, without "?", "#", "//", "." or ".." in it)`,
+		"--health-path up a":              `--health-path "up": begins with no slash (want a path like /- or /, or none)`,
 		"--worker 4 a":                    `no flag --worker; did you mean --workers?`,
 		"--wrkers=4 a":                    `no flag --wrkers; did you mean --workers?`,
 		"-workers 4 a":                    `no flag -workers; did you mean --workers?`,

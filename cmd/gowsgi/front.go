@@ -60,6 +60,7 @@ type front struct {
 	reloads     reloads
 	predecessor *predecessor // nil: this front replaces no other
 	upgrade     *upgrade     // nil: none is under way
+	leaving     atomic.Bool  // asked to stop, or another has taken the place of this one
 	endWatchdog context.CancelFunc
 }
 
@@ -502,12 +503,14 @@ type handler struct{ service atomic.Pointer[service] }
 
 // service is what becomes of a request by the settings of one time.
 type service struct {
+	probes   *probes
 	resolver *peers.Resolver
 	gateway  *wsgi.Gateway
 }
 
 func (f *front) newService(s *Settings) *service {
 	return &service{
+		probes: f.newProbes(s),
 		resolver: peers.NewResolver(peers.Options{
 			Trust: peers.NewTrust(s.ForwardedAllowIPs), RequestID: s.RequestIDHeader, Mount: s.RootPath,
 		}),
@@ -521,9 +524,16 @@ func (f *front) newService(s *Settings) *service {
 
 // ServeExchange implements http1.Handler.
 func (h *handler) ServeExchange(x *http1.Exchange) {
-	now := h.service.Load()
-	now.resolver.Resolve(&x.Request)
-	now.gateway.Serve(x, &x.Request)
+	h.service.Load().serve(x, &x.Request)
+}
+
+// serve answers x, whose request is r.
+func (s *service) serve(x wsgi.Exchange, r *environ.Request) {
+	if s.probes.answer(x, r) {
+		return
+	}
+	s.resolver.Resolve(r)
+	s.gateway.Serve(x, r)
 }
 
 // accessHook turns what the gateway tells into lines of the access log.

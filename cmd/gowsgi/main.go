@@ -40,11 +40,12 @@ var commands map[string]command
 
 func init() {
 	commands = map[string]command{
-		"reload":     {runReload, "reload PID", "start the application anew in a running server; or gowsgi reload --pid FILE"},
-		"check":      {runCheck, "check [flags] [MODULE[:APP]]", "as --check-config"},
-		"completion": {runCompletion, "completion bash|zsh|fish", "print the completions for a shell"},
-		"man":        {runMan, "man", "print the manual page"},
-		"migrate":    {runMigrate, "migrate FILE", "print the gowsgi.toml that says what a gunicorn.conf.py or uwsgi.ini says"},
+		"reload":      {runReload, "reload PID", "start the application anew in a running server; or gowsgi reload --pid FILE"},
+		"check":       {runCheck, "check [flags] [MODULE[:APP]]", "as --check-config"},
+		"healthcheck": {runHealthcheck, healthcheckUsage, "ask the running server whether it is ready: status 0 or 1"},
+		"completion":  {runCompletion, "completion bash|zsh|fish", "print the completions for a shell"},
+		"man":         {runMan, "man", "print the manual page"},
+		"migrate":     {runMigrate, "migrate FILE", "print the gowsgi.toml that says what a gunicorn.conf.py or uwsgi.ini says"},
 	}
 }
 

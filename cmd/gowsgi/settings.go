@@ -52,6 +52,7 @@ type Settings struct {
 	RetryOnCrash bool
 
 	Binds       []Bind      // at least one
+	HealthPath  *string     // that probes are below, without a slash at its end; nil: none
 	Backlog     int         // connections the kernel may hold ready, as in listen(2)
 	SocketMode  fs.FileMode // of the files of unix sockets; 0: what the umask leaves
 	SocketOwner Owner       // of the files of unix sockets
@@ -85,6 +86,7 @@ type Settings struct {
 	QueueTimeout  time.Duration // time a request may wait for a worker; 0: unlimited
 	// time that functions given to gowsgi.after_response have together; 0: unlimited
 	AfterResponseTimeout time.Duration
+	DrainDelay           time.Duration // from being asked to stop to the beginning of it
 	GracefulTimeout      time.Duration // time that requests have to finish when a worker is to leave
 	StartupTimeout       time.Duration // for a worker to become ready; 0: unlimited
 
@@ -247,6 +249,11 @@ var table = []setting{
 		variable: []variable{{name: "PORT", prefix: "0.0.0.0:"}},
 	},
 	{
+		name: "health-path", live: true, group: groupListen, value: "/-",
+		help: "answer PATH/healthz (this server lives) and PATH/readyz (requests may come) without the application; if not given, only on loopback addresses and unix sockets; none: nowhere",
+		kind: healthPath(func(s *Settings) **string { return &s.HealthPath }),
+	},
+	{
 		name: "backlog", group: groupListen, help: "connections the kernel may hold ready", value: "2048",
 		kind: number(func(s *Settings) *int { return &s.Backlog }, 1, 65535),
 	},
@@ -377,6 +384,11 @@ var table = []setting{
 		name: "after-response-timeout", live: true, group: groupTimers, value: "30", unit: "seconds",
 		help: "replace the worker when what gowsgi.after_response was given takes this long; 0: never",
 		kind: duration(func(s *Settings) *time.Duration { return &s.AfterResponseTimeout }),
+	},
+	{
+		name: "drain-delay", live: true, group: groupTimers, value: "0", unit: "seconds",
+		help: "after SIGTERM, serve on for so long while the health check says 503: load balancers learn of it before connections are refused",
+		kind: duration(func(s *Settings) *time.Duration { return &s.DrainDelay }),
 	},
 	{
 		name: "graceful-timeout", live: true, group: groupTimers, help: "time requests have to finish when the server stops or their worker is replaced", value: "30", unit: "seconds",

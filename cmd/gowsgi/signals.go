@@ -75,8 +75,8 @@ func (s *signals) miss(got os.Signal) {
 // watch serves until a signal says stop, or a listener or the pool is lost, or
 // another gowsgi has taken the place of this one, which SIGUSR2 asks for.
 //
-// SIGTERM lets requests finish, for --graceful-timeout at most; SIGINT and SIGQUIT
-// do not wait for them. A second signal of any of these makes a graceful stop
+// SIGTERM lets requests finish, for --graceful-timeout at most, after --drain-delay;
+// SIGINT and SIGQUIT do not wait for them. A second signal of any of these makes a graceful stop
 // quick, and a quick one immediate. SIGHUP reloads the application, SIGTTIN and
 // SIGTTOU ask for a worker more or less, SIGUSR1 reopens the logs.
 func (f *front) watch(signals *signals, failed <-chan error) error {
@@ -94,22 +94,63 @@ func (f *front) watch(signals *signals, failed <-chan error) error {
 			f.obey(got)
 		case got := <-signals.stops:
 			f.log.Info("stopping", "signal", unix.SignalName(got.(unix.Signal)))
+			f.leaving.Store(true)
 			f.abortUpgrade(got.(unix.Signal))
 			f.notify.Stopping("stopping: " + f.summary())
 			if got == unix.SIGTERM {
-				return f.stopGracefully(signals)
+				return f.serveOn(signals, failed)
 			}
 			return f.stopQuickly(signals)
 		case err := <-failed:
 			if errors.Is(err, http1.ErrClosed) {
 				continue
 			}
-			return errors.Join(exitCodef(exitListen, "a listener failed: %w", err), f.stopQuickly(signals))
+			return f.lostListener(signals, err)
 		case <-f.pool.Finished():
-			return exitCodef(exitUnexpected, "all worker processes are gone")
+			return errNoProcesses
 		}
 	}
 }
+
+// serveOn lets --drain-delay pass, and then stops gracefully. All the while new
+// connections are served: whoever sends them learns from the probe for readiness
+// that they should go elsewhere, and takes a while to look. Another SIGTERM ends the
+// delay.
+func (f *front) serveOn(signals *signals, failed <-chan error) error {
+	delay := f.settings().DrainDelay
+	if delay == 0 {
+		return f.stopGracefully(signals)
+	}
+	f.log.Info("serving on until load balancers have noticed (--drain-delay)", "for", delay)
+	over := time.After(delay)
+	for {
+		select {
+		case <-over:
+			return f.stopGracefully(signals)
+		case got := <-signals.stops:
+			f.log.Info("stopping without further delay", "signal", unix.SignalName(got.(unix.Signal)))
+			if got == unix.SIGTERM {
+				return f.stopGracefully(signals)
+			}
+			return f.stopQuickly(signals)
+		case got := <-signals.others:
+			f.obey(got)
+		case err := <-failed:
+			if !errors.Is(err, http1.ErrClosed) {
+				return f.lostListener(signals, err)
+			}
+		case <-f.pool.Finished():
+			return errNoProcesses
+		}
+	}
+}
+
+// lostListener ends a server that can no longer be reached.
+func (f *front) lostListener(signals *signals, err error) error {
+	return errors.Join(exitCodef(exitListen, "a listener failed: %w", err), f.stopQuickly(signals))
+}
+
+var errNoProcesses = exitCodef(exitUnexpected, "all worker processes are gone")
 
 // obey does what a signal asks for that does not stop the server.
 func (f *front) obey(s os.Signal) {

@@ -139,6 +139,15 @@ func (from sources) gather() sayings {
 // settings understands what was said. The first text that cannot be understood is
 // the error, with exit code 2.
 func (said sayings) settings() (*Settings, error) {
+	settings, err := said.settled()
+	if err != nil {
+		return nil, err
+	}
+	return settings, said.storeApplication(settings)
+}
+
+// settled is settings, but for the application.
+func (said sayings) settled() (*Settings, error) {
 	settings := &Settings{Origins: make(map[string]string, len(said)), said: said}
 	for i := range table {
 		if err := said.store(&table[i], settings); err != nil {
@@ -159,7 +168,7 @@ func (said sayings) settings() (*Settings, error) {
 		return nil, exitCodef(exitUsage, "%s: with no time at all no request is fast enough (want more than 0, or --min-rate 0)",
 			settings.Origins["min-rate-grace"])
 	}
-	return settings, said.storeApplication(settings)
+	return settings, nil
 }
 
 func (said sayings) store(row *setting, settings *Settings) error {

@@ -223,9 +223,7 @@ func (f *front) addHTTP2(o *http1.Options) {
 type http2Handler struct{ handler *handler }
 
 func (h http2Handler) ServeExchange(x *http2.Exchange) {
-	now := h.handler.service.Load()
-	now.resolver.Resolve(&x.Request)
-	now.gateway.Serve(x, &x.Request)
+	h.handler.service.Load().serve(x, &x.Request)
 }
 
 // redirectServer makes the server for them. Its limits and timers are those of

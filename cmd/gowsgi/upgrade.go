@@ -82,6 +82,9 @@ func (f *front) beginUpgrade() {
 	case f.upgrade != nil:
 		f.log.Warn("an upgrade is under way already")
 		return
+	case f.leaving.Load():
+		f.log.Warn("cannot upgrade: this server is stopping")
+		return
 	case os.Getpid() == 1:
 		f.log.Error("cannot upgrade: as process 1 gowsgi cannot leave its place to another; start a new container and stop this one")
 		return
@@ -188,6 +191,7 @@ func (f *front) leaveSockets() {
 // nothing: what runs is finished, and idle connections get one more answer.
 func (f *front) retire(signals *signals) error {
 	f.log.Info("another gowsgi serves now; this one ends with its last connection", "pid", f.upgrade.successor)
+	f.leaving.Store(true)
 	f.leaveSockets()
 	return f.stopAfter(signals, f.drain)
 }
