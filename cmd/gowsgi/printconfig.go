@@ -50,7 +50,10 @@ func (s *Settings) printed(row *setting) printed {
 		origin = strings.TrimSuffix(origin, ": "+name) // it stands at the beginning of the line
 	}
 	derived, follows := s.derived()[row.name]
+	limited, is := s.limited[row.name]
 	switch {
+	case is && (!follows || derived == limited.text):
+		return printed{"# " + tomlLine(row, []string{limited.text}), limited.why}
 	case follows && said.origin == byDefault && !slices.Equal(said.texts, []string{derived}):
 		return printed{"# " + tomlLine(row, []string{derived}), "follows from the others"}
 	case len(said.texts) == 0:

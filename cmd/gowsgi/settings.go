@@ -123,6 +123,8 @@ type Settings struct {
 	// Warnings are what the operator should know about how they were given.
 	Warnings []string
 	said     sayings // what all of this was made from
+	// limited are defaults, by setting name, that control groups have made others.
+	limited map[string]limitedDefault
 }
 
 // A setting is one row of the table.
@@ -191,7 +193,7 @@ var table = []setting{
 		kind: toggle(func(s *Settings) *bool { return &s.Preload }),
 	},
 	{
-		name: "workers", live: true, short: "w", group: groupWork, help: "worker processes", value: "1",
+		name: "workers", live: true, short: "w", group: groupWork, help: "worker processes; where a cgroup limits processors, as in a container, the default is as many as these, if there are 128 MiB for each", value: "1",
 		kind:     number(func(s *Settings) *int { return &s.Workers }, 1, 1024),
 		variable: []variable{{name: "WEB_CONCURRENCY"}},
 	},
@@ -234,7 +236,7 @@ var table = []setting{
 	},
 	{
 		name: "max-worker-memory", live: true, group: groupRenew, value: "0", unit: "bytes",
-		help: "replace a worker that has more memory (PSS, or RSS where that is not told), once its requests are done; 0: never",
+		help: "replace a worker that has more memory (PSS, or RSS where that is not told), once its requests are done; where a cgroup limits memory, the default is 80 % of that, divided by the most workers; 0: never",
 		kind: size(func(s *Settings) *int64 { return &s.MaxWorkerMemory }),
 	},
 	{

@@ -157,9 +157,12 @@ func (said sayings) settled() (*Settings, error) {
 	if len(settings.Binds) == 0 {
 		return nil, exitCodef(exitUsage, "%s: no address given", settings.Origins["bind"])
 	}
+	bounds := processResources()
+	settings.limitWorkers(bounds)
 	if err := settings.settleWorkers(); err != nil {
 		return nil, exitCodef(exitUsage, "%w", err)
 	}
+	settings.limitMemory(bounds)
 	settings.settleHeader()
 	if err := settings.settleTLS(); err != nil {
 		return nil, exitCodef(exitUsage, "%w", err)
