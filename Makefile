@@ -26,7 +26,7 @@ DEB_PACKAGES := binutils dpkg-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) python3-dev python3-dbg libpython3-dbg python3-flask \
 	python3-django black flake8 clang-format shellcheck iproute2 systemd \
 	nginx-light haproxy zsh fish mandoc \
-	python3-venv debootstrap lintian $(DEB_PACKAGES)
+	python3-venv debootstrap lintian $(DEB_PACKAGES) mmdebstrap python3-yaml
 BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
 	libapache2-mod-wsgi-py3 python3-flask python3-django wrk openssl nghttp2-client
 
@@ -37,7 +37,7 @@ PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./
 
 .DEFAULT_GOAL := build
 .PHONY: help build run check fmt vet unit test all race asan leak e2e chaos matrix \
-	lint lint-go lint-c lint-py lint-sh pyapps fuzz bench install uninstall deb wheel \
+	lint lint-go lint-c lint-py lint-sh pyapps container fuzz bench install uninstall deb wheel \
 	clean need-build need-test need-bench need-deb
 
 help: ## list the targets
@@ -61,7 +61,7 @@ vet: ## go vet without C
 unit: ## tests of the packages without C
 	@CGO_ENABLED=0 go test $(PURE)
 
-test: need-test check lint all pyapps race asan leak matrix ## every test, below ten minutes on two cores
+test: need-test check lint all pyapps race asan leak matrix container ## every test, below ten minutes on two cores
 
 all: need-test build ## go test of every package, the end-to-end tests with them
 	@$(EMBED) GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -timeout 8m ./...
@@ -88,6 +88,9 @@ e2e: need-test build ## what only the whole program can show
 chaos: build ## minutes of everything at once: kills, hangs, reloads; GOWSGI_CHAOS_SEED=N repeats one
 	@GOWSGI_BIN=$(CURDIR)/bin/gowsgi GOWSGI_CHAOS=$${GOWSGI_CHAOS:-4m} GOWSGI_CHAOS_SEED=$${GOWSGI_CHAOS_SEED:-$$RANDOM} \
 	  go test -count=1 -v -timeout 30m -run 'Chaos' ./tests
+
+container: need-test ## the images of Dockerfile and docs, built and run without an engine, as root only
+	@tests/container/run
 
 matrix: need-build ## embed's tests and a smoke test with every CPython found
 	@.ci/matrix
