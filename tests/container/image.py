@@ -143,9 +143,6 @@ def key(*what):
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
-used = set()
-
-
 def said(text):
     """Tells what takes so long."""
     print("container:", text, file=sys.stderr, flush=True)
@@ -153,9 +150,10 @@ def said(text):
 
 def layer(name, make):
     """The layer of that name, made by make(folder) if it is not there yet."""
-    used.add(name)
     path = os.path.join(LAYERS, name)
-    if not os.path.isdir(path):
+    if os.path.isdir(path):
+        os.utime(path)
+    else:
         shutil.rmtree(path + ".part", ignore_errors=True)
         os.makedirs(path + ".part")
         began = time.monotonic()
@@ -165,11 +163,15 @@ def layer(name, make):
     return name
 
 
+DAY = 24 * 60 * 60
+
+
 def prune():
-    """Removes layers that nothing has used in this run."""
+    """Removes layers that nothing has used for a day."""
     for name in os.listdir(LAYERS):
-        if name not in used:
-            shutil.rmtree(os.path.join(LAYERS, name))
+        path = os.path.join(LAYERS, name)
+        if time.time() - os.stat(path).st_mtime > DAY:
+            shutil.rmtree(path)
 
 
 def build(text, context, images=None, arguments=None):

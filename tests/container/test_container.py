@@ -8,99 +8,25 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 import unittest
 import zipfile
 
 import image
+import sample
 from box import OUTSIDE, Box
-from image import TOP, build
 
-PYAPPS = os.path.join(TOP, "pyapps")
-
-# Beside what the Flask application of pyapps does.
-SITE = """
-import os, subprocess, sys, time
-
-from flask import request
-from flask_app import app as application
-
-
-@application.get("/print")
-def say():
-    print("said by print")
-    return "said\\n"
-
-
-@application.get("/orphan")
-def orphan():
-    subprocess.run(["sh", "-c", "sleep 0.2 & exit 0"], check=True)
-    return "left\\n"
-
-
-@application.get("/slow")
-def slow():
-    print("begun")
-    time.sleep(float(request.args["seconds"]))
-    return "done\\n"
-
-
-@application.get("/tell")
-def tell():
-    return {
-        "uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(),
-        "prefix": sys.prefix, "version": sys.version_info[:2], "cwd": os.getcwd(),
-        "ppid": os.getppid(), "encoding": sys.stdout.encoding,
-    }
-
-
-@application.get("/write")
-def write():
-    found = []
-    for folder in ("/", "/app", "/tmp", "/run", "/dev", "/var/tmp", "/usr/local/bin"):
-        try:
-            open(os.path.join(folder, "file"), "w").close()
-            found.append(folder)
-        except OSError:
-            pass
-    return {"can be written to": found}
-"""
-
-built = {}
-
-
-def samples():
-    """The Dockerfiles of docs/containers.md, in order."""
-    with open(os.path.join(TOP, "docs", "containers.md")) as file:
-        return re.findall(r"```dockerfile\n(.*?)```", file.read(), re.DOTALL)
-
-
-def setUpModule():
-    with open(os.path.join(TOP, "Dockerfile")) as file:
-        built["gowsgi"] = build(file.read(), TOP)
-    _, packaged = samples()
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(os.path.join(PYAPPS, "flask_app"), folder + "/flask_app")
-        write(folder, "wsgi.py", SITE)
-        built["flask"] = build(packaged, folder, built)
-    site = os.path.join(PYAPPS, "django_site")
-    django = packaged.replace("python3-flask", "python3-django")
-    built["django"] = build(django, site, built)
+METADATA = "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n"
+WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
 def tearDownModule():
     image.prune()
 
 
-def write(folder, name, text):
-    with open(os.path.join(folder, name), "w") as file:
-        file.write(text)
-
-
 class TestImage(unittest.TestCase):
     def test_says_how_it_is_run(self):
-        config = built["gowsgi"].config
+        config = sample.gowsgi().config
         self.assertRegex(config.user, r"^[1-9]\d*:[1-9]\d*$")
         self.assertEqual(config.entrypoint, ["gowsgi"])
         self.assertEqual(config.cmd, ["wsgi:application"])
@@ -109,7 +35,7 @@ class TestImage(unittest.TestCase):
         self.assertEqual(config.workdir, "/app")
 
     def test_has_nothing_that_only_builds(self):
-        with image.Mounted(built["gowsgi"].layers) as top:
+        with image.Mounted(sample.gowsgi().layers) as top:
             for name in (
                 "usr/bin/gcc",
                 "usr/local/go",
@@ -121,12 +47,12 @@ class TestImage(unittest.TestCase):
 
     def test_is_small(self):
         debian = image.base("debian:bookworm-slim").size()
-        self.assertLess((built["gowsgi"].size() - debian) / 2**20, 80)
+        self.assertLess((sample.gowsgi().size() - debian) / 2**20, 80)
 
 
 class TestContainer(unittest.TestCase):
-    def box(self, name, *command, **more):
-        return self.enterContext(Box(built[name], *command, **more))
+    def box(self, of, *command, **more):
+        return self.enterContext(Box(of, *command, **more))
 
     def enterContext(self, context):  # unittest has it from 3.11 on
         value = context.__enter__()
@@ -134,7 +60,7 @@ class TestContainer(unittest.TestCase):
         return value
 
     def test_serves_flask_as_nobody_with_nothing_to_write_to(self):
-        box = self.box("flask").ready()
+        box = self.box(sample.flask()).ready()
         self.assertIn("http://0.0.0.0:8000", box.stderr.text())
         self.assertIn(" [1] ", box.stderr.text())
         self.assertNotIn("root", box.stderr.text())
@@ -149,7 +75,7 @@ class TestContainer(unittest.TestCase):
         self.assertEqual(box.stop(), 0)
 
     def test_writes_a_line_when_there_is_one(self):
-        box = self.box("flask").ready()
+        box = self.box(sample.flask()).ready()
         box.ask("/print")
         box.stdout.wait_for("said by print")
         access = box.stdout.wait_for("GET /print")
@@ -176,16 +102,16 @@ class TestContainer(unittest.TestCase):
             client.close()
             return answer.status, text
 
-        box = self.box("flask").ready()
+        box = self.box(sample.flask()).ready()
         self.assertEqual(upload(box)[0], 503)
         box.stderr.wait_for("a request body cannot be buffered")
         self.assertEqual(box.ask("/hello")[0], 200)
-        status, text = upload(self.box("flask", tmpfs=["/tmp"]).ready())
+        status, text = upload(self.box(sample.flask(), tmpfs=["/tmp"]).ready())
         self.assertEqual(status, 200)
         self.assertEqual(json.loads(text)["sha256"], hashlib.sha256(body).hexdigest())
 
     def test_serves_django(self):
-        box = self.box("django", "mysite.wsgi", tmpfs=["/tmp"]).ready()
+        box = self.box(sample.django(), "mysite.wsgi", tmpfs=["/tmp"]).ready()
         code, text = box.execute("python3", "-m", "mysite.prepare")
         self.assertEqual((code, text), (0, ""))
         status, text = box.ask("/notes/")
@@ -198,14 +124,16 @@ class TestContainer(unittest.TestCase):
             wheel = "greeting-1.0-py3-none-any.whl"
             about = "greeting-1.0.dist-info/"
             with zipfile.ZipFile(os.path.join(folder, wheel), "w") as file:
-                file.writestr("greeting.py", "TEXT = b'from a package\\n'\n")
-                version = "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n"
-                file.writestr(about + "METADATA", version)
-                tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-                file.writestr(about + "WHEEL", tags)
-                file.writestr(about + "RECORD", "")
-            write(folder, "requirements.txt", "--find-links .\ngreeting==1.0\n")
-            write(
+                for name, text in (
+                    ("greeting.py", "TEXT = b'from a package\\n'\n"),
+                    (about + "METADATA", METADATA),
+                    (about + "WHEEL", WHEEL),
+                    (about + "RECORD", ""),
+                ):
+                    # Always of the same date: what is the same is not built anew.
+                    file.writestr(zipfile.ZipInfo(name), text)
+            sample.write(folder, "requirements.txt", "--find-links .\ngreeting==1.0\n")
+            sample.write(
                 folder,
                 "wsgi.py",
                 "import sys, greeting\n"
@@ -214,22 +142,24 @@ class TestContainer(unittest.TestCase):
                 "    return [greeting.TEXT, sys.prefix.encode()]\n",
             )
             # What is not on the network here is beside the list of requirements.
-            text = samples()[0].replace("COPY requirements.txt .", "COPY . .")
+            text = sample.dockerfiles()[0].replace(
+                "COPY requirements.txt .", "COPY . ."
+            )
             text = text.replace("pip install", "pip install --no-index")
             self.assertIn("--no-index", text)
-            built["pip"] = build(text, folder, built)
-        box = self.box("pip").ready()
+            installed = sample.on_gowsgi(text, folder)
+        box = self.box(installed).ready()
         self.assertEqual(box.ask("/"), (200, "from a package\n/venv"))
 
     def test_port_and_concurrency_are_variables(self):
         env = {"PORT": "9001", "WEB_CONCURRENCY": "3"}
-        box = self.box("flask", env=env).ready()
+        box = self.box(sample.flask(), env=env).ready()
         self.assertIn("workers=3", box.stderr.wait_for("http://0.0.0.0:9001"))
         self.assertEqual(box.ask("/hello", port=9001)[0], 200)
         self.assertEqual(box.health()[0], 0)
 
     def test_arguments_are_those_of_gowsgi(self):
-        box = self.box("flask", "-b", "127.0.0.1:9002", "-w2", "wsgi").ready()
+        box = self.box(sample.flask(), "-b", "127.0.0.1:9002", "-w2", "wsgi").ready()
         self.assertIn("workers=2", box.stderr.wait_for("http://127.0.0.1:9002"))
         code, text = box.health()
         self.assertEqual((code, text), (0, "ready: http://127.0.0.1:9002/-/readyz\n"))
@@ -240,12 +170,12 @@ class TestContainer(unittest.TestCase):
             ("wsgi:nothing", 4, "nothing"),
             ("--nonsense", 2, "no flag --nonsense"),
         ):
-            box = self.box("flask", command)
+            box = self.box(sample.flask(), command)
             self.assertEqual(box.wait(), code, box.stderr.text())
             self.assertIn(words, box.stderr.text())
 
     def test_probes_reach_everybody_because_the_image_asks_for_it(self):
-        box = self.box("flask").ready()
+        box = self.box(sample.flask()).ready()
         for host in ("127.0.0.1", OUTSIDE):
             self.assertEqual(box.ask("/-/healthz", host=host), (200, "alive\n"))
             self.assertEqual(box.ask("/-/readyz", host=host), (200, "ready\n"))
@@ -255,7 +185,7 @@ class TestContainer(unittest.TestCase):
 
     def test_probes_are_off_where_nobody_asks(self):
         # An empty variable says nothing: as without the image's.
-        box = self.box("flask", env={"GOWSGI_HEALTH_PATH": ""}).ready()
+        box = self.box(sample.flask(), env={"GOWSGI_HEALTH_PATH": ""}).ready()
         for host in ("127.0.0.1", OUTSIDE):
             self.assertEqual(box.ask("/-/readyz", host=host)[0], 404)
         code, text = box.health()
@@ -263,7 +193,7 @@ class TestContainer(unittest.TestCase):
         self.assertIn("GOWSGI_HEALTH_PATH", text)
 
     def test_stop_signal_lets_requests_finish(self):
-        box = self.box("flask").ready()
+        box = self.box(sample.flask()).ready()
         client = box.client()
         client.request("GET", "/slow?seconds=0.7")
         box.stdout.wait_for("begun")
@@ -275,7 +205,7 @@ class TestContainer(unittest.TestCase):
         self.assertEqual(box.wait(), 0)
 
     def test_drains_before_it_stops(self):
-        box = self.box("flask", env={"GOWSGI_DRAIN_DELAY": "10m"}).ready()
+        box = self.box(sample.flask(), env={"GOWSGI_DRAIN_DELAY": "10m"}).ready()
         self.assertEqual(box.health()[0], 0)
         box.signal(box.config.stopsignal)
         box.stderr.wait_for("--drain-delay")
@@ -285,7 +215,7 @@ class TestContainer(unittest.TestCase):
         self.assertEqual(box.stop(), 0)
 
     def test_health_is_told_in_time(self):
-        box = self.box("flask").ready()
+        box = self.box(sample.flask()).ready()
         flags = box.config.health_flags
         within = box.config.healthcheck[-1]
         self.assertLess(float(within.rstrip("s")), float(flags["timeout"].rstrip("s")))
@@ -297,7 +227,7 @@ class TestContainer(unittest.TestCase):
         self.assertEqual((code, "deadline exceeded" in text), (1, True), text)
 
     def test_leaves_no_zombies(self):
-        box = self.box("flask").ready()
+        box = self.box(sample.flask()).ready()
         for _ in range(3):
             self.assertEqual(box.ask("/orphan")[0], 200)
         # Orphans are process 1's; the last of them ends, and nothing is left of it.
@@ -318,9 +248,9 @@ class TestContainer(unittest.TestCase):
         for folder in groups.values():
             os.makedirs(folder, exist_ok=True)
             self.addCleanup(os.rmdir, folder)
-        write(groups["cpu"], "cpu.cfs_quota_us", "110000")
-        write(groups["memory"], "memory.limit_in_bytes", "512M")
-        box = self.box("flask", groups=groups).ready()
+        sample.write(groups["cpu"], "cpu.cfs_quota_us", "110000")
+        sample.write(groups["memory"], "memory.limit_in_bytes", "512M")
+        box = self.box(sample.flask(), groups=groups).ready()
         workers = min(2, os.cpu_count())
         self.assertIn(f"workers={workers} ", box.stderr.text())
         code, text = box.execute("gowsgi", "--print-config", "wsgi")
