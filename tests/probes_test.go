@@ -264,6 +264,11 @@ func TestHealthcheck_ReadsVariablesAndURLs(t *testing.T) {
 		{nil, []string{"--nonsense"}, 1, "no flag --nonsense"},
 		{nil, []string{"--within", "soon"}, 1, "not a duration"},
 		{nil, []string{"--within"}, 1, "no value"},
+		{nil, []string{"--within=0"}, 1, "no time at all"},
+		{nil, []string{"http://127.0.0.1:0/x"}, 1, "port out of range"},
+		// Of several addresses, one that needs no certificate of the client.
+		{[]string{"GOWSGI_BIND=https://127.0.0.1:1,http://" + s.Host(), "GOWSGI_CERTFILE=x"}, nil, 0, "ready: http://" + s.Host()},
+		{[]string{"GOWSGI_BIND=192.0.2.1:1,systemd," + s.Host()}, nil, 0, "ready: http://" + s.Host()},
 		{nil, []string{"--help"}, 0, "usage: gowsgi healthcheck"},
 	} {
 		if code, output := healthcheck(t, c.environment, c.args...); code != c.code || !strings.Contains(output, c.says) {

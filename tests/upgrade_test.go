@@ -350,6 +350,24 @@ func TestUpgrade_OldOneWaitsForSoLongOnly(t *testing.T) {
 	wantEnd(t, old)
 }
 
+// A balancer that asks on a kept connection must not take the address out of service:
+// the new one is there.
+func TestUpgrade_OldOneStaysReady(t *testing.T) {
+	s := startSuccession(t, Options{App: "misbehave.slow", Args: []string{"-w", "2"}})
+	kept := s.Dial()
+	kept.Get("/-/readyz")
+	slow, _ := slowly(s.Server, "/sleep?seconds=1")
+	old := s.pid()
+	s.upgrade()
+	if r := kept.Get("/-/readyz"); r.Body != "ready\n" {
+		t.Errorf("the old one, while it ends: GET /-/readyz = %s %q, want ready", r.Line(), r.Body)
+	}
+	if r := slow.Read("GET"); r.Body != "done\n" {
+		t.Errorf("slow request = %s %q, want done", r.Line(), r.Body)
+	}
+	wantEnd(t, old)
+}
+
 // --- What goes wrong -------------------------------------------------------
 
 // Whatever is wrong with the new one, the old one serves on.

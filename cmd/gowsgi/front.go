@@ -60,7 +60,7 @@ type front struct {
 	reloads     reloads
 	predecessor *predecessor // nil: this front replaces no other
 	upgrade     *upgrade     // nil: none is under way
-	leaving     atomic.Bool  // asked to stop, or another has taken the place of this one
+	leaving     atomic.Bool  // asked to stop
 	endWatchdog context.CancelFunc
 }
 

@@ -87,7 +87,10 @@ func takeWithin(args []string) (rest []string, within time.Duration, err error) 
 			}
 			value = args[i]
 		}
-		if within, err = parseDuration(value); err != nil {
+		if within, err = parseDuration(value); err == nil && within == 0 {
+			err = errors.New("no time at all (want more than 0)")
+		}
+		if err != nil {
 			return nil, 0, fmt.Errorf("%s %q: %w", withinFlag, value, err)
 		}
 	}

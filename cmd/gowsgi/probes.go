@@ -90,8 +90,9 @@ func (f *front) newProbes(s *Settings) *probes {
 // probesEverywhere: somebody has asked for them, so they are answered to everybody.
 func (s *Settings) probesEverywhere() bool { return s.Origins["health-path"] != byDefault }
 
-// accepts tells whether this server can do something with requests: it is not about
-// to leave, and has a worker, or would start one.
+// accepts tells whether requests should come to this address: the server was not
+// asked to stop, and has a worker, or would start one. One that another has taken the
+// place of is none the worse for it: who still asks it will find the other.
 func (f *front) accepts(s *Settings) bool {
 	return !f.leaving.Load() && (f.pool.Serves() || s.MinWorkers == 0)
 }

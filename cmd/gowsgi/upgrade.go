@@ -191,7 +191,6 @@ func (f *front) leaveSockets() {
 // nothing: what runs is finished, and idle connections get one more answer.
 func (f *front) retire(signals *signals) error {
 	f.log.Info("another gowsgi serves now; this one ends with its last connection", "pid", f.upgrade.successor)
-	f.leaving.Store(true)
 	f.leaveSockets()
 	return f.stopAfter(signals, f.drain)
 }

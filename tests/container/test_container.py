@@ -150,6 +150,8 @@ class TestContainer(unittest.TestCase):
             installed = sample.on_gowsgi(text, folder)
         box = self.box(installed).ready()
         self.assertEqual(box.ask("/"), (200, "from a package\n/venv"))
+        code, text = box.execute("python3", "-c", "import greeting; print('found')")
+        self.assertEqual((code, text), (0, "found\n"))
 
     def test_port_and_concurrency_are_variables(self):
         env = {"PORT": "9001", "WEB_CONCURRENCY": "3"}
