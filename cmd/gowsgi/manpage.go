@@ -19,7 +19,7 @@ func runMan(args []string) error {
 
 // manSignals and manExits are said in prose elsewhere (README.md, signals.go, exit.go).
 var manSignals = [][2]string{
-	{"TERM", "stop: requests finish, for --graceful-timeout at most; again: quickly"},
+	{"TERM", "stop: after --drain-delay requests finish, for --graceful-timeout at most; again: quicker"},
 	{"INT, QUIT", "stop without waiting for requests; again: at once"},
 	{"HUP", "reload: read the configuration again, start new workers with the application's code of now, let the old ones finish; if the new ones cannot start, the old ones go on"},
 	{"USR1", "open the log files again, after they were moved"},

@@ -327,16 +327,19 @@ def inside(top, command, config, env):
     """Runs a command of a RUN instruction. It sees the network, as with Docker."""
     user, home = of_user(top, config.user)
     env = {"HOME": home, **env}
-    subprocess.run(
+    done = subprocess.run(
         ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc=" + top + "/proc"]
         + ["chroot", "--userspec=" + user, top, "/usr/bin/env", "-i"]
         + ["-C", config.workdir]
         + [f"{name}={value}" for name, value in env.items()]
         + command,
-        check=True,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL if command[:1] == ["/bin/sh"] else None,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    if done.returncode:
+        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}")
 
 
 def of_user(top, user):
