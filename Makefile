@@ -61,7 +61,7 @@ vet: ## go vet without C
 unit: ## tests of the packages without C
 	@CGO_ENABLED=0 go test $(PURE)
 
-test: need-test check lint all pyapps race asan leak matrix container ## every test, below ten minutes on two cores
+test: need-test check lint all pyapps race asan leak matrix container ## every test, about twelve minutes on two cores
 
 all: need-test build ## go test of every package, the end-to-end tests with them
 	@$(EMBED) GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -timeout 8m ./...

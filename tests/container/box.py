@@ -64,15 +64,17 @@ class Box:
 
     number = 0
 
-    def __init__(self, image, *command, env=None, tmpfs=(), groups=None):
-        """command is put in the place of CMD; tmpfs are folders that can be written
-        to; groups maps controllers to the folders of control groups (version 1)."""
+    def __init__(self, image, *command, env=None, tmpfs=(), groups=None, user=None):
+        """command is put in the place of CMD, user of USER; tmpfs are folders that can
+        be written to; groups maps controllers to the folders of control groups
+        (version 1)."""
         Box.number += 1
         self.image, self.config = image, image.config
         self.top = os.path.join(STORE, f"box{os.getpid()}-{Box.number}")
         self.env = {**self.config.env, **(env or {})}
         self.command = list(command) or self.config.cmd
         self.tmpfs, self.groups = tmpfs, groups or {}
+        self.asked = user or self.config.user
         self.pid = None
 
     def __enter__(self):
@@ -137,7 +139,7 @@ class Box:
         for name in reversed(self.image.layers):
             layer = os.path.join(LAYERS, name)
             if os.path.exists(layer + "/etc/passwd"):
-                return of_user(layer, self.config.user)
+                return of_user(layer, self.asked)
         raise AssertionError("the image has no /etc/passwd")
 
     def variables(self, home):

@@ -74,6 +74,14 @@ class TestContainer(unittest.TestCase):
         self.assertEqual(box.ask("/write"), (200, '{"can be written to":[]}\n'))
         self.assertEqual(box.stop(), 0)
 
+    def test_serves_as_whoever_it_is_started_as(self):
+        # As some orchestrators do: a user that no file of the image knows.
+        box = self.box(sample.flask(), user="1234567:0").ready()
+        told = json.loads(box.ask("/tell")[1])
+        self.assertEqual((told["uid"], told["gid"]), (1234567, 0))
+        self.assertEqual(box.health()[0], 0)
+        self.assertEqual(box.stop(), 0)
+
     def test_writes_a_line_when_there_is_one(self):
         box = self.box(sample.flask()).ready()
         box.ask("/print")
