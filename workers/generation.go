@@ -23,6 +23,7 @@ type generation struct {
 	booted     bool     // the zygote forks
 	loaded     bool     // a worker has served: the application can be imported
 	leaving    bool     // old, failed, or the server stops: no more workers
+	held       bool     // a spare: it has to wait for its plan to be asked for
 	late       string   // what was killed for not being ready in time
 	ready      func(error)
 
@@ -76,6 +77,9 @@ func (g *generation) heard(z *zygote, r channel.Report) {
 	switch r.Kind {
 	case channel.Booted:
 		g.booted, z.booted = true, time.Now()
+		if g.held {
+			g.supervisor.pool.options.Log.Debug("a zygote has booted ahead", "pid", z.pid)
+		}
 		g.fill()
 		g.supervisor.readyPerhaps(g)
 	case channel.Forked:
@@ -118,7 +122,7 @@ const importShare = 4
 
 // fill orders as many workers as are missing.
 func (g *generation) fill() {
-	if g.leaving || !g.booted || g.paused {
+	if g.leaving || g.held || !g.booted || g.paused {
 		return
 	}
 	for g.count(func(w *worker) bool { return w.state != leaving }) < g.wanted() {
@@ -377,6 +381,10 @@ func (g *generation) zygoteLost(z *zygote, err error) {
 	s.pool.owned.remove(z.pid)
 	useful := g.booted && time.Since(z.booted) >= oldEnough
 	g.zygote, g.booted = nil, false
+	if g == s.spare {
+		s.spare = nil // nobody waits for it
+		return
+	}
 	for _, w := range g.workers {
 		served, _ := g.forget(w, "its zygote died")
 		useful = useful || served
@@ -475,6 +483,10 @@ func (g *generation) bury(w *worker, why string) {
 	}
 	w.keep(s.after(max(g.plan.GracefulTimeout, leastGrace), func() {
 		if g.workers[w.id] != w || s.ending {
+			return
+		}
+		if occupied := s.pool.options.Occupied; occupied != nil && occupied(w.pid) {
+			g.bury(w, why)
 			return
 		}
 		s.pool.options.Log.Warn("worker has not finished in time; killing it (--graceful-timeout)", "worker", w.id, "pid", w.pid, "leaving_because", why)

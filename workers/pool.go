@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gowsgi/embed/channel"
 	"gowsgi/environ"
 	"gowsgi/wsgi"
 )
@@ -16,7 +17,13 @@ import (
 type Options struct {
 	Plan   // of the first generation
 	Limits // until Limit is called
-	Log    *slog.Logger
+	// Patient: a first generation that cannot start does not end the pool. Calls
+	// then queue until a Reload has brought up one that can.
+	Patient bool
+	// Occupied, if not nil, says whether a worker, by process id, may take as long
+	// as it likes to leave after a reload: a person is at work in it.
+	Occupied func(pid int) bool
+	Log      *slog.Logger
 	// Output takes what zygote and workers write to standard error, in whole
 	// lines. It is called from one goroutine for each process.
 	Output func(lines []byte)
@@ -62,7 +69,8 @@ func (e *BootError) Error() string { return "workers: cannot start: " + e.Reason
 // Start starts the zygote and all workers, and returns when they serve.
 //
 // If one of them cannot, nothing is left running and the error is a
-// *BootError. ctx ends the attempt; it has no part in what comes after.
+// *BootError; a patient pool is returned together with that. ctx ends the
+// attempt; it has no part in what comes after.
 func Start(ctx context.Context, o Options) (*Pool, error) {
 	p := &Pool{
 		options:  o,
@@ -86,11 +94,11 @@ func Start(ctx context.Context, o Options) (*Pool, error) {
 	go p.supervisor.run(o.Plan, func(err error) { started <- err })
 	select {
 	case err := <-started:
-		if err != nil {
+		if err != nil && !o.Patient {
 			<-p.finished
 			return nil, err
 		}
-		return p, nil
+		return p, err
 	case <-ctx.Done():
 		p.Kill()
 		<-p.finished
@@ -111,9 +119,7 @@ func (p *Pool) tell(what func(*supervisor, *worker)) func(*worker) {
 // old one goes on and the error is a *BootError. Of two reloads the one that was
 // begun later counts: wait of the earlier returns ErrSuperseded.
 func (p *Pool) BeginReload(plan Plan) (wait func() error) {
-	threads, slots := plan.Sizes.Threads, plan.Sizes.Slots
-	plan.Sizes = p.options.Sizes
-	plan.Sizes.Threads, plan.Sizes.Slots = threads, slots
+	plan.Sizes = p.sizes(plan)
 	reply := make(chan error, 1)
 	p.supervisor.posts.post(func() { p.supervisor.bringUp(plan, func(err error) { reply <- err }) })
 	return func() error {
@@ -124,6 +130,20 @@ func (p *Pool) BeginReload(plan Plan) (wait func() error) {
 			return wsgi.ErrStopped
 		}
 	}
+}
+
+// Prepare starts a zygote ahead for the next Reload: one by the very same plan
+// finds it booted. It replaces what was prepared before.
+func (p *Pool) Prepare(plan Plan) {
+	plan.Sizes = p.sizes(plan)
+	p.supervisor.posts.post(func() { p.supervisor.prepare(plan) })
+}
+
+// sizes are those a generation may have after the first.
+func (p *Pool) sizes(plan Plan) channel.Sizes {
+	sizes := p.options.Sizes
+	sizes.Threads, sizes.Slots = plan.Sizes.Threads, plan.Sizes.Slots
+	return sizes
 }
 
 // Limit puts other limits in force at once, for calls that wait or work already

@@ -4,6 +4,7 @@ package workers
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 
 	"gowsgi/wsgi"
@@ -23,14 +24,49 @@ func (s *supervisor) bringUp(plan Plan, ready func(error)) {
 	if s.next != nil {
 		s.bringUpFailed(ErrSuperseded)
 	}
-	g := &generation{
-		supervisor: s, plan: plan, first: s.firstWorkers(&plan),
-		workers: make(map[uint32]*worker), ready: ready,
+	if g := s.spare; g != nil && reflect.DeepEqual(g.plan, plan) {
+		s.spare, s.next = nil, g
+		g.first, g.ready, g.held = s.firstWorkers(&plan), ready, false
+		g.fill()
+		return
 	}
+	s.dropSpare()
+	g := s.newGeneration(plan)
+	g.first, g.ready = s.firstWorkers(&plan), ready
 	s.next = g
 	if err := g.start(); err != nil {
 		s.bringUpFailed(err)
 	}
+}
+
+func (s *supervisor) newGeneration(plan Plan) *generation {
+	return &generation{supervisor: s, plan: plan, workers: make(map[uint32]*worker)}
+}
+
+// prepare boots a zygote for a generation to come, which takes it if its plan is
+// the same. It forks nothing before.
+func (s *supervisor) prepare(plan Plan) {
+	s.dropSpare()
+	if s.ending {
+		return
+	}
+	g := s.newGeneration(plan)
+	g.held = true
+	if err := g.start(); err != nil {
+		s.pool.options.Log.Debug("cannot start a zygote ahead", "error", err)
+		return
+	}
+	s.spare = g
+}
+
+// dropSpare ends what was prepared and is not wanted any more.
+func (s *supervisor) dropSpare() {
+	g := s.spare
+	if g == nil {
+		return
+	}
+	s.spare, s.old = nil, append(s.old, g)
+	g.kill()
 }
 
 // firstWorkers is how many workers a new generation has when it takes over: as
@@ -78,7 +114,7 @@ func (g *generation) resize(by int) {
 
 // bringUpFailed gives up what was being brought up. Without a current generation
 // there is nothing to go on with: the pool ends, and says why when all that its
-// processes have written is out.
+// processes have written is out; a patient one waits for better code.
 func (s *supervisor) bringUpFailed(err error) {
 	g := s.next
 	s.next = nil
@@ -87,7 +123,7 @@ func (s *supervisor) bringUpFailed(err error) {
 	if !g.alive() {
 		s.gone(g)
 	}
-	if s.current == nil && !errors.Is(err, ErrSuperseded) {
+	if s.current == nil && !s.pool.options.Patient && !errors.Is(err, ErrSuperseded) {
 		s.ending = true
 		s.ended = func() { g.ready(err) }
 		return

@@ -24,6 +24,7 @@ type supervisor struct {
 	posts   *mailbox
 	current *generation   // nil until the first is ready
 	next    *generation   // being brought up
+	spare   *generation   // its zygote has booted, or will have; see prepare
 	old     []*generation // finishing their last requests
 	nextID  uint32        // of workers; never used twice
 	size    int           // workers to have now
@@ -98,7 +99,7 @@ func (s *supervisor) generations() int {
 
 // each calls what for every generation there is.
 func (s *supervisor) each(what func(*generation)) {
-	for _, g := range append([]*generation{s.current, s.next}, s.old...) {
+	for _, g := range append([]*generation{s.current, s.next, s.spare}, s.old...) {
 		if g != nil {
 			what(g)
 		}
