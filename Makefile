@@ -25,7 +25,7 @@ BUILD_PACKAGES := gcc libc6-dev pkg-config $(HEADERS)
 DEB_PACKAGES := binutils dpkg-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) python3-dev python3-dbg libpython3-dbg python3-flask \
 	python3-django black flake8 clang-format shellcheck iproute2 systemd \
-	nginx-light haproxy zsh fish mandoc \
+	nginx-light haproxy zsh fish mandoc chromium \
 	python3-venv debootstrap lintian $(DEB_PACKAGES) mmdebstrap python3-yaml
 BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 python3-waitress apache2 \
 	libapache2-mod-wsgi-py3 python3-flask python3-django wrk openssl nghttp2-client
@@ -33,7 +33,7 @@ BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 pyt
 # Every command that compiles C runs in the environment chosen for PYTHON.
 EMBED = chosen="$$(embed/pkgconfig/choose $(PYTHON))"; eval "$$chosen";
 # Packages without C, and so without any Python: seconds, on any machine.
-PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./environ ./wsgi/... ./workers ./embed/channel)
+PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./environ ./wsgi/... ./workers/... ./embed/channel)
 
 .DEFAULT_GOAL := build
 .PHONY: help build run check fmt vet unit test all race asan leak e2e chaos matrix \
@@ -67,7 +67,7 @@ all: need-test build ## go test of every package, the end-to-end tests with them
 	@$(EMBED) GOWSGI_BIN=$(CURDIR)/bin/gowsgi go test -timeout 8m ./...
 
 race: need-build ## the Go parts under the race detector
-	@$(EMBED) go test -race ./environ ./wsgi/... ./workers ./embed/channel ./cmd/...
+	@$(EMBED) go test -race ./environ ./wsgi/... ./workers/... ./embed/channel ./cmd/...
 
 # CPython keeps what it has for the life of the process, which is no leak to
 # find here (make leak looks for those); and its workers die by SIGSEGV on purpose.

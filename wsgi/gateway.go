@@ -70,6 +70,10 @@ type Options struct {
 	// client get the request's id; empty: neither. No request may come with a
 	// field of that name.
 	RequestIDField string
+	// Failed, if not nil, may answer in place of the gateway for an application that
+	// has raised, answered what cannot be sent, or was lost with its worker, when
+	// nothing was sent yet. It reports whether it has.
+	Failed func(x Exchange, r *environ.Request, err error) bool
 	// Access, if not nil, is called once for each exchange, after its answer.
 	// The record and what it points to are lent for the call.
 	Access func(*AccessRecord)
@@ -329,7 +333,9 @@ func (r *run) answer() {
 	head, err := readHead(status, fields, known)
 	if err != nil {
 		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
-		_ = r.refuse(500, internalError)
+		if !r.answered(err) {
+			_ = r.refuse(500, internalError)
+		}
 		return
 	}
 	head.fields = r.named(head.fields)
@@ -498,6 +504,10 @@ func (r *run) failed(err error) {
 		r.exchange.Abort()
 		return
 	}
+	var lost *LostError
+	if (application != nil || errors.As(err, &lost)) && r.answered(err) {
+		return
+	}
 	_ = r.refuse(code, why, fields...) // the client may have gone, too
 }
 
@@ -522,6 +532,12 @@ func (r *run) diagnose(err error) (code int, why string, fields []environ.Header
 		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "id", r.id(), "error", err)
 	}
 	return 500, internalError, nil
+}
+
+// answered says whether somebody else has answered for a failure.
+func (r *run) answered(err error) bool {
+	failed := r.gateway.options.Failed
+	return failed != nil && failed(r.exchange, r.request, err)
 }
 
 // refuseBody answers a request whose body cannot be read.
