@@ -13,7 +13,17 @@ package embed
 */
 import "C"
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Version is that of the CPython gowsgi is linked to: "3.11".
 var Version = strconv.Itoa(C.PY_MAJOR_VERSION) + "." + strconv.Itoa(C.PY_MINOR_VERSION)
+
+// Release is that of the CPython gowsgi has found to run: "3.11.2". Py_GetVersion
+// may be called where CPython is never started.
+func Release() string {
+	release, _, _ := strings.Cut(C.GoString(C.Py_GetVersion()), " ")
+	return release
+}

@@ -31,6 +31,8 @@ _settings = {}
 _application = None
 _is_child = False  # of the application's: no worker, no zygote
 
+_dev = None  # the module _gowsgi_dev, in a development server
+
 _postfork = []  # functions to run in the worker; None once they have run
 _atshutdown = []
 
@@ -155,6 +157,7 @@ def provide(name, source):
 
 def configure(text):
     """Take the settings from the front, a JSON object; once, in the zygote."""
+    global _dev
     _settings.update(json.loads(text))
     os.register_at_fork(after_in_child=_forked)
     _gowsgi.configure(tuple(_settings["environ_keys"]))
@@ -170,6 +173,10 @@ def configure(text):
     # with faulthandler
     faulthandler.register(_gowsgi.STACKS_SIGNAL, file=2, all_threads=True)
     _gowsgi.stacks_ready()
+    if _settings.get("dev") is not None:
+        import _gowsgi_dev as _dev
+
+        _dev.begin(_settings["dev"])
     if sys.stdout is not None:
         # whole lines reach a container's log although it is not a terminal
         sys.stdout.reconfigure(line_buffering=True)
@@ -334,7 +341,12 @@ def _load_or_exit():
 def _give_up(error, cause):
     """Say why this process cannot serve, and leave it."""
     error.__cause__ = cause
-    _write(explain(error))
+    text = explain(error)
+    _write(text)
+    if _dev is not None:
+        if cause is not None:
+            cause.__traceback__ = _below_host(cause.__traceback__)
+        _dev.failed(cause if cause is not None and error.trace else error, text)
     _flush()
     raise SystemExit(error.code) from None
 
@@ -381,7 +393,10 @@ def describe(error):
     escaped.
     """
     lines = traceback.format_exception(type(error), error, error.__traceback__)
-    return "".join(lines).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = "".join(lines).encode("utf-8", "backslashreplace").decode("utf-8")
+    if _dev is not None:
+        _dev.raised(error, text, _gowsgi.request_id())
+    return text
 
 
 def postfork(function):
@@ -455,10 +470,14 @@ def enter(worker_id):
     ``environ`` holds what is the same in every request; PEP 3333, "environ
     Variables". Raises SystemExit with the exit code.
     """
+    if _dev is not None:
+        _dev.enter()
     application = _application
     if application is None:
         application = _load_or_exit()
     _run_postfork()
+    if _dev is not None:
+        _dev.ready()
     errors = _errors()
     sys.stderr = sys.__stderr__ = errors
     if _application is None:

@@ -18,11 +18,28 @@ type Settings struct {
 	ServerSoftware string   `json:"server_software"`
 	EnvironKeys    []string `json:"environ_keys"` // the well-known keys, in their order
 
+	Dev *Dev `json:"dev"` // nil: no development server
+
 	// Who the zygote and its workers are, and where.
 	Identity *Identity `json:"identity"` // nil: as the front
 	Nice     *int      `json:"nice"`     // -20 to 19, see setpriority(2); nil: as the front
 	Chroot   string    `json:"chroot"`   // absolute; empty: none
 	Chdir    string    `json:"chdir"`    // folder below Chroot to work in; without one it is the front's
+}
+
+// Dev is what a development server's zygote has to know in addition; dev.py reads it.
+type Dev struct {
+	// Address is the name of an abstract unix socket of datagrams in order, where
+	// the front hears what was imported and what has failed.
+	Address string `json:"address"`
+	// Generation is said to the front in each connection's first message.
+	Generation int `json:"generation"`
+	// Warm are modules of the standard library to import before anything is known
+	// of the application's code: it will import them.
+	Warm []string `json:"warm"`
+	// Folder tells the folder the zygote is in from another of the same name; it is
+	// only compared, by the front.
+	Folder string `json:"folder"`
 }
 
 // Exit codes of zygote and worker, as in gowsgi.h.

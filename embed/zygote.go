@@ -33,6 +33,11 @@ var hostSource string
 //go:embed gowsgi.py
 var moduleSource string
 
+// devSource is the module _gowsgi_dev of development servers.
+//
+//go:embed dev.py
+var devSource string
+
 const hostFile = "<gowsgi host>"
 
 // ZygoteVariable is the environment variable that, when set, makes the binary
@@ -147,7 +152,10 @@ func prepare(settings *Settings) int {
 	host, err := importHost()
 	if err == nil {
 		C.gw_host_set((*C.PyObject)(unsafe.Pointer(host))) // takes the reference over
-		err = provide(host)
+		err = provide(host, "gowsgi", moduleSource)
+	}
+	if err == nil && settings.Dev != nil {
+		err = provide(host, "_gowsgi_dev", devSource)
 	}
 	if err == nil {
 		err = configure(host, settings)
@@ -197,11 +205,11 @@ func importHost() (*python3.PyObject, error) {
 	return host, nil
 }
 
-// provide makes the module gowsgi.
-func provide(host *python3.PyObject) error {
-	name := python3.PyUnicode_FromString("gowsgi") // new, both
+// provide makes a module that applications can import.
+func provide(host *python3.PyObject, module, text string) error {
+	name := python3.PyUnicode_FromString(module) // new, both
 	defer name.DecRef()
-	source := python3.PyUnicode_FromString(moduleSource)
+	source := python3.PyUnicode_FromString(text)
 	defer source.DecRef()
 	return call(host, "provide", name, source)
 }

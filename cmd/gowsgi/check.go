@@ -14,7 +14,7 @@ import (
 	"gowsgi/embed"
 )
 
-func runCheck(args []string) error { return serve(append([]string{checkFlag}, args...)) }
+func runCheck(args []string) error { return serve(append([]string{checkFlag}, args...), false) }
 
 // check imports the application in one worker, and says on standard output that
 // it can be served. The error carries the exit code that a start would have.

@@ -23,7 +23,7 @@ func in(t *testing.T, args string, lookup func(string) (string, bool), files ...
 			t.Fatal(err)
 		}
 	}
-	return invocation{strings.Fields(args), lookup, dir}
+	return invocation{strings.Fields(args), lookup, dir, false}
 }
 
 func (i invocation) mustParse(t *testing.T) *Settings {
@@ -168,7 +168,7 @@ func TestPrintConfig_CanBeReadAgain(t *testing.T) {
 	i := in(t, "--threads 2 -e Q=\"\\ü --max-workers 9", variables("GOWSGI_NAME", "a\tb\x01"), ownFile, everyType)
 	settings := i.mustParse(t)
 	var out bytes.Buffer
-	if shown, err := (invocation{append(slices.Clone(i.args), printFlag), i.lookup, i.dir}).parse(&out, ""); shown != nil || err != nil {
+	if shown, err := (invocation{append(slices.Clone(i.args), printFlag), i.lookup, i.dir, false}).parse(&out, ""); shown != nil || err != nil {
 		t.Fatalf("parse(%s) = %v, %v, want nothing to run", printFlag, shown, err)
 	}
 	for _, want := range []string{`workers = 3 `, "# gowsgi.toml:3\n", "# --threads\n", "# GOWSGI_NAME\n", "# default\n", "# not set\n", `app = "shop.wsgi" `} {

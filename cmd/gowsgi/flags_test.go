@@ -59,8 +59,8 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 		Binds: []Bind{{Host: "127.0.0.1", Port: 8000}}, Backlog: 2048,
 		KeepAlive: 5 * time.Second, GracefulTimeout: 30 * time.Second,
 		Timeout: 30 * time.Second, QueueTimeout: 30 * time.Second, MaxQueue: 2048,
-		AfterResponseTimeout: 30 * time.Second,
-		LimitRequestLine:     8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
+		AfterResponseTimeout: 30 * time.Second, ReloadEngine: "auto",
+		LimitRequestLine: 8190, LimitRequestFields: 100, LimitRequestFieldSize: 8190,
 		LimitRequestHeader: 65536, MaxConnections: 16384,
 		HeaderTimeout: 15 * time.Second, BodyTimeout: time.Minute, SendTimeout: time.Minute,
 		MinRate: 240, MinRateGrace: 10 * time.Second,
@@ -77,6 +77,7 @@ func TestCommandLine_GivesDefaults(t *testing.T) {
 
 func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 	got := parse(t, "-w4 --retry-on-crash=off app:make() --threads=8 -b [::1]:0 -b=unix:/run/x.sock --bind :81,fd://5 --backlog 9"+
+		" --reload --reload-engine poll --reload-extra-file a/*.yml,b --reload-exclude c --no-livereload"+
 		" --chdir /srv --pythonpath a,b --pythonpath c:d -e A=1,2 --env B= --preload --keep-alive 500ms"+
 		" --static /s/=x --static /t=y=z --static-max-age 31536000 --sendfile-root /media=/srv/m"+
 		" --min-workers 0 --max-workers 9 --worker-idle-timeout 2m --startup-timeout 3m --max-requests 10 --max-requests-jitter 3"+
@@ -93,6 +94,7 @@ func TestCommandLine_UnderstandsEveryFlag(t *testing.T) {
 		" --proxy-allow-from 192.0.2.1 --request-id-header X-Trace --root-path /shop/ --health-path /up/now/ --drain-delay 7", variables())
 	got.Origins, got.said = nil, nil
 	want := &Settings{
+		Reload: true, ReloadEngine: "poll", ReloadExtraFiles: []string{"a/*.yml", "b"}, ReloadExcludes: []string{"c"}, NoLivereload: true,
 		App:     AppSpec{"app", "make()"},
 		Workers: 4, Threads: 8, MaxWorkers: 9, WorkerIdleTimeout: 2 * time.Minute, StartupTimeout: 3 * time.Minute,
 		MaxRequests: 10, MaxRequestsJitter: 3, MaxWorkerLifetime: 4 * time.Minute, MaxWorkerLifetimeJitter: 5 * time.Minute,

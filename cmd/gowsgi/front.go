@@ -56,6 +56,7 @@ type front struct {
 	notify   *notifier
 	// certificates is nil without TLS.
 	certificates *secure.Keeper
+	dev          *devServer // nil: this is no development server
 
 	reloads     reloads
 	predecessor *predecessor // nil: this front replaces no other
@@ -290,11 +291,16 @@ func (f *front) close() error {
 func (f *front) serve() error {
 	defer f.signals.stop()
 	f.notify.Status("loading " + f.settings().App.String())
+	if err := f.openDevServer(); err != nil {
+		return err
+	}
+	defer func() { _ = f.dev.close() }() // only what listens to its own workers
 	pool, err := f.startPool(f.signals)
 	if pool == nil {
 		return err
 	}
 	f.pool = pool
+	f.dev.started(err)
 	reapOrphans(pool.Owns)
 	if f.predecessor != nil {
 		if err := f.succeed(); err != nil {
@@ -357,8 +363,13 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 	given()
 	var boot *workers.BootError
 	switch {
-	case err == nil:
-		return pool, nil
+	case err == nil, f.dev.survives(pool, err):
+		return pool, err
+	case pool != nil: // it waits for better code, which is not what is wrong
+		pool.Kill()
+		<-pool.Finished()
+	}
+	switch {
 	case errors.Is(err, context.Canceled):
 		f.log.Info("stopped before the application was loaded")
 		return nil, nil
@@ -387,12 +398,14 @@ func (f *front) poolOptions() (workers.Options, error) {
 	if err != nil {
 		return workers.Options{}, err
 	}
-	return workers.Options{
+	options := workers.Options{
 		Plan:   plan,
 		Limits: s.callLimits(),
 		Log:    f.log,
 		Output: f.errors.Raw,
-	}, nil
+	}
+	f.dev.options(&options)
+	return options, nil
 }
 
 func (s *Settings) callLimits() workers.Limits {
@@ -410,7 +423,7 @@ func (f *front) plan(s *Settings) (workers.Plan, error) {
 	if err != nil {
 		return workers.Plan{}, err
 	}
-	env := slices.Concat(s.FileEnv, f.identity.environ(withoutVariables(os.Environ(), managerVariables...)), s.Env)
+	env := f.dev.environ(slices.Concat(s.FileEnv, f.identity.environ(withoutVariables(os.Environ(), managerVariables...)), s.Env))
 	return workers.Plan{
 		Workers:    s.Workers,
 		MinWorkers: s.MinWorkers,
@@ -471,6 +484,7 @@ func (f *front) zygoteSettings(s *Settings) ([]byte, error) {
 		ServerSoftware: "gowsgi/" + version,
 		EnvironKeys:    environ.Keys[:],
 		Nice:           s.Nice,
+		Dev:            f.dev.zygoteSettings(),
 		Chroot:         s.Chroot,
 	}
 	if s.Chroot != "" {
@@ -505,20 +519,27 @@ type handler struct{ service atomic.Pointer[service] }
 type service struct {
 	probes   *probes
 	resolver *peers.Resolver
-	gateway  *wsgi.Gateway
+	gateway  gateway
+}
+
+// gateway answers requests: a wsgi.Gateway, or what stands before one.
+type gateway interface {
+	Serve(x wsgi.Exchange, r *environ.Request)
 }
 
 func (f *front) newService(s *Settings) *service {
+	options := wsgi.Options{
+		Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(), RequestIDField: s.RequestIDHeader,
+		RequestBuffering: s.RequestBuffering, TempDir: s.TempDir, ResponseBuffer: s.ResponseBuffer,
+		Static: f.static, Sendfile: f.sendfile,
+	}
+	f.dev.gatewayOptions(&options)
 	return &service{
 		probes: f.newProbes(s),
 		resolver: peers.NewResolver(peers.Options{
 			Trust: peers.NewTrust(s.ForwardedAllowIPs), RequestID: s.RequestIDHeader, Mount: s.RootPath,
 		}),
-		gateway: wsgi.New(wsgi.Options{
-			Backend: f.pool, Log: f.log, RetryLost: s.RetryOnCrash, Access: f.accessHook(), RequestIDField: s.RequestIDHeader,
-			RequestBuffering: s.RequestBuffering, TempDir: s.TempDir, ResponseBuffer: s.ResponseBuffer,
-			Static: f.static, Sendfile: f.sendfile,
-		}),
+		gateway: f.dev.before(wsgi.New(options), options.Access),
 	}
 }
 
@@ -538,7 +559,8 @@ func (s *service) serve(x wsgi.Exchange, r *environ.Request) {
 
 // accessHook turns what the gateway tells into lines of the access log.
 func (f *front) accessHook() func(*wsgi.AccessRecord) {
-	if f.access == nil {
+	show := f.showRequests()
+	if f.access == nil && show == nil {
 		return nil
 	}
 	return func(r *wsgi.AccessRecord) {
@@ -561,21 +583,33 @@ func (f *front) accessHook() func(*wsgi.AccessRecord) {
 				entry.Agent = h.Value
 			}
 		}
+		if show != nil {
+			show(&entry)
+			return
+		}
 		f.access.Log(&entry)
 	}
 }
 
 // announce says where the server can be reached: the one line people wait for.
 func (f *front) announce() {
+	var serving []*socket
 	var urls []string
 	for _, s := range f.sockets {
 		if s.redirect {
 			f.log.Info(fmt.Sprintf("redirecting from %s to https", s.address()), "port", f.redirectPort())
 			continue
 		}
-		urls = append(urls, s.address())
+		serving, urls = append(serving, s), append(urls, s.address())
+	}
+	f.dev.warnOfReach(f.log, f.sockets)
+	if s := f.settings(); s.ErrorLogfile == "-" && isTerminal(stderr) {
+		if s.LogLevel <= slog.LevelInfo {
+			f.errors.Raw([]byte(f.banner(serving)))
+		}
+		return
 	}
 	f.log.Info(fmt.Sprintf("listening at %s", strings.Join(urls, ", ")),
 		"application", f.settings().App.String(), "workers", f.settings().Workers, "threads", f.settings().Threads,
-		"python", embed.Version)
+		"python", embed.Release(), "interpreter", interpreterPath(f.settings().Chroot), "mode", f.mode())
 }

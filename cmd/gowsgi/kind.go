@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +124,17 @@ func toggle(field func(*Settings) *bool) kind {
 		value, err := parseToggle(text)
 		*field(s) = value
 		return err
+	}}
+}
+
+// choice keeps one of several words.
+func choice(word string, field func(*Settings) *string, words ...string) kind {
+	return kind{word: word, store: func(s *Settings, text string) error {
+		if !slices.Contains(words, text) {
+			return fmt.Errorf("no such %s (want %s)", strings.ToLower(word), strings.Join(words, ", "))
+		}
+		*field(s) = text
+		return nil
 	}}
 }
 
@@ -337,6 +349,17 @@ func parseMount(text string) (files.Mount, error) {
 		}
 	}
 	return files.Mount{Prefix: prefix, Dir: dir}, nil
+}
+
+// parsePattern checks a shell pattern for paths.
+func parsePattern(text string) (string, error) {
+	if strings.ContainsRune(text, 0) {
+		return "", errors.New("holds a NUL byte")
+	}
+	if _, err := path.Match(text, ""); err != nil {
+		return "", errors.New("not a pattern: a bracket is not closed")
+	}
+	return text, nil
 }
 
 func parsePath(text string) (string, error) {

@@ -40,6 +40,7 @@ var commands map[string]command
 
 func init() {
 	commands = map[string]command{
+		"dev":         {runDev, "dev [flags] [MODULE[:APP]]", "serve while the application is written: new code with each save, pages about failures"},
 		"reload":      {runReload, "reload PID", "start the application anew in a running server; or gowsgi reload --pid FILE"},
 		"check":       {runCheck, "check [flags] [MODULE[:APP]]", "as --check-config"},
 		"healthcheck": {runHealthcheck, healthcheckUsage, "ask the running server whether it is ready: status 0 or 1"},
@@ -55,17 +56,17 @@ func run(args []string) error {
 	if len(args) > 0 && commands[args[0]].run != nil {
 		return commands[args[0]].run(args[1:])
 	}
-	return serve(args)
+	return serve(args, false)
 }
 
-// serve does what flags and an application ask for.
-func serve(args []string) error {
+// serve does what flags and an application ask for; develop: as gowsgi dev.
+func serve(args []string, develop bool) error {
 	keepDescriptors()
 	dir, err := os.Getwd()
 	if err != nil {
 		return exitCodef(exitUnexpected, "the folder gowsgi was started in: %w", err)
 	}
-	started := invocation{args, os.LookupEnv, dir}
+	started := invocation{args, os.LookupEnv, dir, develop}
 	settings, err := started.parse(os.Stdout, "(embeds Python "+embed.Version+" of "+embed.Interpreter+")")
 	if err != nil {
 		return err

@@ -132,8 +132,6 @@ func gunicornSetting(name string) string {
 
 // gunicornOnly are settings, beside strangeFlags, that gowsgi has no name for.
 var gunicornOnly = map[string]string{
-	"reload":                "the development server is gowsgi dev",
-	"reload_engine":         "the development server is gowsgi dev",
 	"secure_scheme_headers": "X-Forwarded-Proto and Forwarded of the peers in forwarded-allow-ips say it",
 	"access_log_format":     "the format of the access log is fixed: combined, with the time a request took",
 	"statsd_host":           "nothing is sent to statsd",

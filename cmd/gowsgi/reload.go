@@ -38,6 +38,9 @@ type reloads struct {
 // orderReload takes its turn now for the reload that it returns: one that was asked
 // for earlier takes nothing from it, however late it gets to run.
 func (f *front) orderReload() (reload func() error) {
+	if f.dev != nil {
+		return f.dev.reload
+	}
 	turn := f.reloads.ordered.Add(1)
 	return func() error { return f.reloadInTurn(turn) }
 }

@@ -35,6 +35,12 @@ type Settings struct {
 	// Preload: import the application once, before the workers are forked.
 	Preload bool
 
+	Reload           bool     // follow the application's files; pages say what failed
+	ReloadEngine     string   // auto, poll or inotify
+	ReloadExtraFiles []string // patterns of files to watch, too
+	ReloadExcludes   []string // patterns of what not to watch
+	NoLivereload     bool     // open pages do not refresh themselves
+
 	Workers int // processes, 1 to 1024
 	Threads int // threads in each, 1 to 250
 	// MinWorkers and MaxWorkers bound what the load makes of Workers; all three
@@ -150,6 +156,7 @@ type variable struct {
 // Headings of help and docs/settings.md, in the order they appear.
 const (
 	groupApp    = "Application"
+	groupDev    = "Development"
 	groupWork   = "Workers"
 	groupRenew  = "Replacing workers"
 	groupListen = "Listening"
@@ -191,6 +198,26 @@ var table = []setting{
 	{
 		name: "preload", live: true, group: groupApp, help: "import the application once, before forking, so that workers share its memory",
 		kind: toggle(func(s *Settings) *bool { return &s.Preload }),
+	},
+	{
+		name: "reload", group: groupDev, help: "load the application anew when its files change; failures are shown with their code: never for the public",
+		kind: toggle(func(s *Settings) *bool { return &s.Reload }),
+	},
+	{
+		name: "reload-engine", group: groupDev, help: "how changes are noticed: inotify, poll for file systems without events, or auto", value: "auto",
+		kind: choice("ENGINE", func(s *Settings) *string { return &s.ReloadEngine }, "auto", "inotify", "poll"),
+	},
+	{
+		name: "reload-extra-file", group: groupDev, help: `watch these files, too: a path, or a pattern with * and **`,
+		kind: several("PATTERN", ",", func(s *Settings) *[]string { return &s.ReloadExtraFiles }, parsePattern),
+	},
+	{
+		name: "reload-exclude", group: groupDev, help: "do not watch files or folders with such names, or paths",
+		kind: several("PATTERN", ",", func(s *Settings) *[]string { return &s.ReloadExcludes }, parsePattern),
+	},
+	{
+		name: "no-livereload", group: groupDev, help: "with --reload: leave open pages alone, instead of having them refresh themselves",
+		kind: toggle(func(s *Settings) *bool { return &s.NoLivereload }),
 	},
 	{
 		name: "workers", live: true, short: "w", group: groupWork, help: "worker processes; where a cgroup limits processors, as in a container, the default is as many as these, if there are 128 MiB for each", value: "1",

@@ -177,6 +177,7 @@ func (f *front) stopGracefully(signals *signals) error {
 // stopAfter stops once settle, which is to end every connection, has returned.
 func (f *front) stopAfter(signals *signals, settle func(context.Context) error) error {
 	f.endWatchdog()
+	f.dev.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), f.settings().GracefulTimeout)
 	defer cancel()
 	end := signals.during(cancel)
@@ -199,6 +200,7 @@ func (f *front) stopQuickly(signals *signals) error {
 	defer cancel()
 	defer signals.during(cancel)()
 	f.endWatchdog()
+	f.dev.stop()
 	f.server.Close()
 	f.redirect.Close()
 	if err := f.pool.Stop(ctx); err != nil {

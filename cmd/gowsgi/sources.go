@@ -20,6 +20,8 @@ type invocation struct {
 	// dir is the folder it was started in, which relative names of configuration
 	// and .env files are below; empty: the folder it is in.
 	dir string
+	// develop: as gowsgi dev, which has other defaults.
+	develop bool
 }
 
 // path is where a file that a setting names is.
@@ -84,7 +86,13 @@ func (i invocation) sources(flags map[string][]string) (sources, []string, error
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(from, file.about, fromCommonVariables(i.lookup), fromDefaults), warnings, nil
+	from = append(from, file.about, fromCommonVariables(i.lookup))
+	if i.develop {
+		if from, err = i.forDevelopment(from); err != nil {
+			return nil, nil, err
+		}
+	}
+	return append(from, fromDefaults), warnings, nil
 }
 
 func fromFlags(flags map[string][]string) func(*setting) (saying, bool) {
