@@ -122,6 +122,7 @@ func TestResources_MakeDefaults(t *testing.T) {
 		{resources{0.25, 0}, "a", 1, 0},
 		{resources{1.01, 0}, "a", min(2, all), 0},
 		{resources{4096, 0}, "a", all, 0},
+		{resources{4096, 0}, "--reload a", 1, 0},
 		{resources{4096, 200 * mib}, "a", 1, 160 * mib},
 		{resources{2, 256 * mib}, "a", min(2, all), int64(204/min(2, all)) * mib},
 		{resources{0, 512 * mib}, "a", 1, 409 * mib},

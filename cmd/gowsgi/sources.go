@@ -166,7 +166,9 @@ func (said sayings) settled() (*Settings, error) {
 		return nil, exitCodef(exitUsage, "%s: no address given", settings.Origins["bind"])
 	}
 	bounds := processResources()
-	settings.limitWorkers(bounds)
+	if !settings.Reload { // a development server serves one person
+		settings.limitWorkers(bounds)
+	}
 	if err := settings.settleWorkers(); err != nil {
 		return nil, exitCodef(exitUsage, "%w", err)
 	}
