@@ -1,7 +1,7 @@
 """Builds images as a Dockerfile says, for real, in roots made by mmdebstrap.
 
 An image is a list of folders to be laid over each other (overlayfs) and what is
-configured. Folders are kept below build/container by what they were made of, so a
+configured. Folders are kept below build/_container by what they were made of, so a
 second run makes only what has changed. Everything is mounted in this process's own
 mount namespace, which the script ``run`` has made: nothing is left mounted.
 
@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from dockerfile import Ignored, expand, pairs, parse
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STORE = os.path.join(TOP, "build", "container")
+# Go does not look for packages in a folder whose name begins like this.
+STORE = os.path.join(TOP, "build", "_container")
 LAYERS = os.path.join(STORE, "layers")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What docker build passes on without being asked, and what tells Go where modules are.
