@@ -51,7 +51,7 @@ func within(t *testing.T, processors float64, memory string) (through []string) 
 
 func TestCgroup_LimitsMakeTheDefaults(t *testing.T) {
 	want := min(2, runtime.NumCPU())
-	s := StartWith(t, Options{App: "misbehave.leaking", Through: within(t, 1.5, "512M")})
+	s := StartWith(t, Options{App: "misbehave.leaking", Through: within(t, 1.5, "512M"), Env: []string{"WEB_CONCURRENCY="}})
 	s.WaitFor(fmt.Sprintf("workers=%d ", want))
 	if got := len(s.Workers()); got != want {
 		t.Errorf("with 1.5 processors: %d workers, want %d", got, want)

@@ -267,7 +267,6 @@ func TestCommandLine_SettingsComeFromTheNearestPlace(t *testing.T) {
 		{nil, []string{"WEB_CONCURRENCY=2"}, nil, "workers=2 "},
 		{nil, []string{"WEB_CONCURRENCY=2", "GOWSGI_WORKERS=3"}, nil, "workers=3 "},
 		{[]string{"-w", "1"}, []string{"WEB_CONCURRENCY=2", "GOWSGI_WORKERS=3"}, nil, "workers=1 "},
-		{nil, []string{"WEB_CONCURRENCY="}, nil, "workers=1 "},
 		{nil, nil, []string{"-w", "2", "--threads", "2"}, "workers=2 threads=2 "},
 		{[]string{"--workers=2"}, nil, []string{"--threads=3"}, "workers=2 threads=3 "},
 	} {

@@ -95,6 +95,7 @@ func cleanEnvironment(more ...string) []string {
 			kept = append(kept, pair)
 		}
 	}
-	// No __pycache__ in the checkout.
-	return append(append(kept, "PYTHONDONTWRITEBYTECODE=1"), more...)
+	// No __pycache__ in the checkout; and the workers of a machine without limits,
+	// which only a flag, a file or another such variable outweighs.
+	return append(append(kept, "PYTHONDONTWRITEBYTECODE=1", "WEB_CONCURRENCY=1"), more...)
 }

@@ -145,6 +145,7 @@ func TestCommandLine_TheNearestSourceCounts(t *testing.T) {
 		{"a -w 4", all, 4, "--workers"},
 		{"a", all, 3, "GOWSGI_WORKERS"},
 		{"a", common, 2, "WEB_CONCURRENCY"},
+		{"a", variables("WEB_CONCURRENCY", ""), 1, "default"},
 		{"a", variables(), 1, "default"},
 	} {
 		got := parse(t, c.args, c.lookup)
