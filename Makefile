@@ -33,7 +33,7 @@ BENCH_PACKAGES := $(BUILD_PACKAGES) gunicorn uwsgi-core uwsgi-plugin-python3 pyt
 # Every command that compiles C runs in the environment chosen for PYTHON.
 EMBED = chosen="$$(embed/pkgconfig/choose $(PYTHON))"; eval "$$chosen";
 # Packages without C, and so without any Python: seconds, on any machine.
-PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./environ ./wsgi/... ./workers/... ./embed/channel)
+PURE = $$(CGO_ENABLED=0 go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./cmd/failure ./environ ./wsgi/... ./workers/... ./embed/channel)
 
 .DEFAULT_GOAL := build
 .PHONY: help build run check fmt vet unit test all race asan leak e2e chaos matrix \

@@ -155,7 +155,7 @@ bell_lost(void)
 {
     static const char complaint[] =
         "gowsgi: the application has closed a descriptor it did not open; "
-        "this worker cannot reach the server any more and ends\n";
+        "this worker cannot reach the server any more and ends [GW108]\n";
 
     if (write(STDERR_FILENO, complaint, sizeof(complaint) - 1) < 0)
         _exit(GW_EXIT_CHANNEL);

@@ -120,7 +120,7 @@ def lend_terminal(debugger):
         with _terminal:
             if _terminal.refused:
                 where = _place(frame)
-                _write(f"gowsgi: no terminal for the debugger at {where}; going on\n")
+                _write(f"gowsgi: no terminal for the debugger at {where}; going on [GW166]\n")
                 self.set_continue()
                 return None
             return ordinary(self, frame, *args, **kwargs)

@@ -20,12 +20,16 @@ import stat
 import sys
 import threading
 import traceback
+import types
 
 import _gowsgi
 
-# Exit codes, as in gowsgi.h.
-EXIT_IMPORT = 3
-EXIT_APPLICATION = 4
+# Codes of failures, as in cmd/failure; causes.py has more.
+BAD_EXPRESSION = "GW044"
+HOOK_RAISED = "GW045"
+THREADS_LOST = "GW047"
+SHUTDOWN_RAISED = "GW106"
+FORK_RETURNED = "GW107"
 
 _settings = {}
 _application = None
@@ -40,14 +44,18 @@ _atshutdown = []
 class ApplicationError(Exception):
     """The application named on the command line cannot be served.
 
-    ``code`` is the exit code; ``trace`` says whether Python raised in the
-    application's own code, so that the traceback helps.
+    ``failure`` is its code; ``status`` what to exit with, the failure's own where
+    nothing else is said; ``trace`` says whether Python raised in the application's
+    own code, so that the traceback helps.
     """
 
-    def __init__(self, code, message, trace=False):
+    def __init__(self, failure, message, trace=False, status=None):
         super().__init__(message)
-        self.code = code
+        self.failure = failure
         self.trace = trace
+        advice = _settings["failures"][failure]
+        self.status = advice["exit"] if status is None else status
+        self.help = advice["help"]
 
 
 class ErrorStream(io.TextIOWrapper):
@@ -152,13 +160,13 @@ class BuiltInModule:
 def provide(name, source):
     """Make a module importable whose source is ``source``."""
     sys.meta_path.insert(0, BuiltInModule(name, source))
-    importlib.import_module(name)
 
 
 def configure(text):
     """Take the settings from the front, a JSON object; once, in the zygote."""
     global _dev
     _settings.update(json.loads(text))
+    importlib.import_module("gowsgi")  # once, for all workers
     os.register_at_fork(after_in_child=_forked)
     _gowsgi.configure(tuple(_settings["environ_keys"]))
     # '' would follow every chdir of the application; the start directory is
@@ -193,7 +201,7 @@ def _parse(spec):
         node = ast.parse(expression, mode="eval").body
     except SyntaxError as error:
         raise ApplicationError(
-            EXIT_APPLICATION,
+            BAD_EXPRESSION,
             f'"{expression}" is neither a name nor a call: {error.msg}',
         ) from None
     call = None
@@ -206,7 +214,7 @@ def _parse(spec):
         node = node.value
     if not isinstance(node, ast.Name):
         raise ApplicationError(
-            EXIT_APPLICATION,
+            BAD_EXPRESSION,
             f'"{expression}" must be a name, a dotted name or a call of one',
         )
     return module, [node.id] + path, call
@@ -222,7 +230,7 @@ def _literals(node, expression):
         )
     except ValueError:
         raise ApplicationError(
-            EXIT_APPLICATION,
+            BAD_EXPRESSION,
             f'the arguments in "{expression}" must be literals',
         ) from None
 
@@ -230,80 +238,73 @@ def _literals(node, expression):
 def _import(name):
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if name == missing or name.startswith(missing + "."):
-            raise ApplicationError(
-                EXIT_IMPORT,
-                f'no module named "{missing}" in {os.getcwd()} or on sys.path; '
-                f"{_likely_reason()}",
-            ) from None
-        raise ApplicationError(
-            EXIT_IMPORT, f'cannot import "{name}": {error}', trace=True
-        ) from error
     except BaseException as error:  # SystemExit at import is a failure, too
-        raise ApplicationError(
-            EXIT_IMPORT,
-            f'cannot import "{name}": {type(error).__name__}: {error}',
-            trace=True,
-        ) from error
+        causes = _causes()
+        missing = getattr(error, "name", None) or ""
+        absent = isinstance(error, ModuleNotFoundError)
+        if absent and (name == missing or name.startswith(missing + ".")):
+            raise ApplicationError(*causes.absent_module(missing)) from None
+        told = causes.raised_import(name, error)
+        raise ApplicationError(*told, trace=True) from error
 
 
-def _likely_reason():
-    if os.access(os.getcwd(), os.R_OK | os.X_OK):
-        return "is --chdir or --pythonpath right?"
-    return f"user {os.getuid()}, who runs the application, cannot read that folder"
+def _causes():
+    """The module that tells causes apart; needed on the way out only."""
+    return importlib.import_module("_gowsgi_causes")
 
 
-def _near(module, name):
-    """Name what else in the module could have been meant, for the error."""
-    import difflib  # only on the way out
+def _find(module, path):
+    found = module
+    for name in path:
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise ApplicationError(*_causes().absent_name(module, path)) from None
+    return found
 
-    names = [n for n in vars(module) if not n.startswith("_")]
-    near = difflib.get_close_matches(name, names, 1)
-    for usual in ("application", "app", "create_app", "make_app"):
-        if not near and usual in names:
-            near = [usual]
-    return f'; did you mean "{module.__name__}:{near[0]}"?' if near else ""
+
+def _make(factory, call, spec):
+    """Call the factory. What is wrong with one is of exit status 4, whatever it is."""
+    args, kwargs = call
+    try:
+        return factory(*args, **kwargs)
+    except BaseException as error:
+        told = _causes().raised_factory(spec, factory, call, error)
+        raise ApplicationError(*told, trace=True, status=4) from error
 
 
 def load(spec):
     """Return the application that ``spec`` names.
 
-    Raises ApplicationError with the exit code, and with the application's own
+    Raises ApplicationError with the code, and with the application's own
     exception as its cause where there was one.
     """
     module_name, path, call = _parse(spec)
-    module = found = _import(module_name)
-    for depth, name in enumerate(path):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            owner = ".".join([module_name] + path[:depth])
-            hint = _near(module, name) if depth == 0 else ""
-            raise ApplicationError(
-                EXIT_APPLICATION, f'"{owner}" has no attribute "{name}"{hint}'
-            ) from None
+    found = _find(_import(module_name), path)
     if call is not None:
-        args, kwargs = call
-        try:
-            found = found(*args, **kwargs)
-        except BaseException as error:
-            raise ApplicationError(
-                EXIT_APPLICATION,
-                f'"{spec}" raised {type(error).__name__}: {error}',
-                trace=True,
-            ) from error
+        found = _make(found, call, spec)
     if not callable(found):
-        raise ApplicationError(
-            EXIT_APPLICATION,
-            f'"{spec}" is not callable: it is of type {type(found).__name__}',
-        )
+        raise ApplicationError(*_causes().not_callable(spec, found))
+    # A factory that was named and not called would fail in every request.
+    if isinstance(found, types.FunctionType) and not _takes_two(found):
+        told = _causes().wrong_application(spec, found)
+        if told:
+            raise ApplicationError(*told)
     return found
 
 
+def _takes_two(function):
+    """Tell at a glance whether a function takes two arguments and needs no more."""
+    code = function.__code__
+    least = code.co_argcount - len(function.__defaults__ or ())
+    return least <= 2 <= code.co_argcount and not code.co_kwonlyargcount
+
+
 def explain(error):
-    """Return the text for the error log: the traceback, then one clear line."""
+    """Return the text for the error log.
+
+    The traceback, one clear line with the code, and one with what to do.
+    """
     text = ""
     if error.trace and error.__cause__ is not None:
         text = "".join(
@@ -313,7 +314,15 @@ def explain(error):
                 _below_host(error.__cause__.__traceback__),
             )
         )
-    return f"{text}gowsgi: error: {error}\n"
+    line = "".join(c if c.isprintable() else _escaped(c) for c in str(error))
+    return (
+        f"{text}gowsgi: error: {line} [{error.failure}]\n"
+        f"gowsgi: help: {error.help}\n"
+    )
+
+
+def _escaped(character):
+    return character.encode("unicode_escape").decode()
 
 
 def _below_host(trace):
@@ -348,7 +357,7 @@ def _give_up(error, cause):
             cause.__traceback__ = _below_host(cause.__traceback__)
         _dev.failed(cause if cause is not None and error.trace else error, text)
     _flush()
-    raise SystemExit(error.code) from None
+    raise SystemExit(error.status) from None
 
 
 def _write(text):
@@ -372,7 +381,7 @@ def preload():
     if others:
         _write(
             f"gowsgi: warning: the application started {others} thread(s) while "
-            "it was preloaded; workers are forked without them\n"
+            f"it was preloaded; workers are forked without them [{THREADS_LOST}]\n"
         )
 
 
@@ -417,7 +426,7 @@ def _run_postfork():
         except BaseException as error:
             _give_up(
                 ApplicationError(
-                    EXIT_IMPORT,
+                    HOOK_RAISED,
                     f"the postfork function {_named(function)} raised "
                     f"{type(error).__name__}: {error}",
                     trace=True,
@@ -444,7 +453,7 @@ def _run_atshutdown():
         except BaseException as error:
             _write(
                 f"gowsgi: error: the atshutdown function {_named(function)} "
-                f"failed\n{describe(error)}"
+                f"failed [{SHUTDOWN_RAISED}]\n{describe(error)}"
             )
 
 
@@ -535,7 +544,7 @@ def end_child(error):
     if error is None:
         _write(
             "gowsgi: a process forked by the application returned from it; "
-            "it ends here (leave such a process with os._exit)\n"
+            f"it ends here (leave such a process with os._exit) [{FORK_RETURNED}]\n"
         )
         _flush()
         return 0

@@ -153,7 +153,7 @@ def application(environ, start_response): pass
 			if !errors.As(err, &boot) || boot.Code != embed.ExitImport {
 				t.Errorf("Start() = %v, want a BootError with code %d", err, embed.ExitImport)
 			}
-			for _, want := range []string{"in connect\n", "OSError: no such host\n", "gowsgi: error: the postfork function app.connect raised OSError: no such host\n"} {
+			for _, want := range []string{"in connect\n", "OSError: no such host\n", "gowsgi: error: the postfork function app.connect raised OSError: no such host [GW045]\n"} {
 				if !strings.Contains(said.String(), want) {
 					t.Errorf("the worker said %q, want %q in it", said, want)
 				}
@@ -220,7 +220,7 @@ def application(environ, start_response):
 				if out, err := os.ReadFile(file + ".out"); string(out) != "unflushed" || err != nil {
 					t.Errorf("sys.stdout was left with %q, %v, want it flushed", out, err)
 				}
-				if want := "gowsgi: error: the atshutdown function app.fails failed\nTraceback"; !strings.Contains(said.String(), want) || !strings.Contains(said.String(), "ValueError: on purpose") {
+				if want := "gowsgi: error: the atshutdown function app.fails failed [GW106]\nTraceback"; !strings.Contains(said.String(), want) || !strings.Contains(said.String(), "ValueError: on purpose") {
 					t.Errorf("the worker said %q, want %q and the traceback in it", said, want)
 				}
 			})

@@ -5,11 +5,12 @@ package embed
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"gowsgi/cmd/failure"
 )
 
 // EnclosingVirtualEnv returns the folder of the virtualenv that a program lies
@@ -39,20 +40,47 @@ const configName = "pyvenv.cfg"
 func checkVirtualEnv(dir string) error {
 	config, err := readVirtualEnv(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("embed: %s is not a virtualenv (no pyvenv.cfg); unset VIRTUAL_ENV or make it anew with python%s -m venv", dir, Version)
+		return failure.Errorf(failure.VenvBroken, "%s is not a virtualenv (no pyvenv.cfg); unset VIRTUAL_ENV or make it anew with python%s -m venv", dir, Version)
 	}
 	if err != nil {
-		return fmt.Errorf("embed: virtualenv %s: %w", dir, err)
+		return failure.Errorf(failure.VenvBroken, "virtualenv %s: %w", dir, err)
 	}
 	version := config.version
 	if version != "" && version != Version && !strings.HasPrefix(version, Version+".") {
-		return fmt.Errorf("embed: virtualenv %s is for Python %s but this gowsgi embeds Python %s; build it with make PYTHON=…, or make the virtualenv anew with python%s -m venv", dir, version, Version, Version)
+		return failure.Errorf(failure.VenvOtherVersion,
+			"the virtualenv %s is for Python %s, and this gowsgi contains Python %s; make it anew with python%s -m venv --clear %s, or build gowsgi with make PYTHON=python%s",
+			dir, version, Version, Version, dir, minorOf(version))
 	}
 	python := filepath.Join(dir, "bin", "python")
 	if _, err := os.Stat(python); err != nil {
-		return fmt.Errorf("embed: virtualenv %s has no usable bin/python: %w", dir, err)
+		return failure.Errorf(failure.VenvBroken, "virtualenv %s has no usable bin/python%s: %w", dir, danglingFrom(python), err)
 	}
 	return checkBase(dir, baseFolder(python))
+}
+
+// minorOf is 3.10 of 3.10.13.
+func minorOf(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// danglingFrom says where a link leads that leads to nothing; empty if it is none.
+func danglingFrom(name string) string {
+	last := name
+	for range 8 { // bin/python is a link to python3, which is one to the base Python
+		next, err := os.Readlink(last)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(next) {
+			next = filepath.Join(filepath.Dir(last), next)
+		}
+		last = next
+	}
+	if last == name {
+		return ""
+	}
+	return ", which leads to " + last
 }
 
 // checkBase refuses the virtualenv of another build of the same version. CPython
@@ -65,7 +93,7 @@ func checkBase(dir, base string) error {
 	if base == "" || built == "" || base == built {
 		return nil
 	}
-	return fmt.Errorf("embed: virtualenv %s is of the Python %s in %s, and this gowsgi embeds the one in %s, whose extension modules are not the same; make the virtualenv anew with %s -m venv, or build gowsgi with make PYTHON=%s",
+	return failure.Errorf(failure.VenvOtherBuild, "the virtualenv %s is of the Python %s in %s, and this gowsgi contains the one of %s, whose extension modules are not the same; make the virtualenv anew with %s -m venv, or build gowsgi with make PYTHON=%s",
 		dir, Version, base, built, Interpreter, filepath.Join(base, "python"+Version))
 }
 

@@ -311,7 +311,7 @@ gw_worker_main(uint32_t id, pid_t zygote, const int *fds)
     PyOS_AfterFork_Child();
     gw_worker.born = 0;
     if (gw_segment_attach(segment, &gw_worker.segment, why, sizeof(why)) < 0) {
-        fprintf(stderr, "gowsgi: worker %u: %s\n", id, why);
+        fprintf(stderr, "gowsgi: worker %u: %s [GW101]\n", id, why);
         leave(GW_EXIT_CHANNEL);
     }
     close(segment);

@@ -20,6 +20,7 @@ import (
 
 	python3 "github.com/go-python/cpy3"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 )
 
@@ -37,6 +38,11 @@ var moduleSource string
 //
 //go:embed dev.py
 var devSource string
+
+// causesSource is the module _gowsgi_causes, which host.py imports when it has to.
+//
+//go:embed causes.py
+var causesSource string
 
 const hostFile = "<gowsgi host>"
 
@@ -57,27 +63,34 @@ const controlDescriptor = 3
 func ZygoteMain() int {
 	control, settings, err := meetFront()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
+		tell(failure.ChannelBroken, fmt.Errorf("zygote: %w", err))
 		return ExitChannel
 	}
 	fd, err := control.Descriptor()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
+		tell(failure.ChannelBroken, fmt.Errorf("zygote: %w", err))
 		return ExitChannel
 	}
 	provideTitle(settings.Name)
 	if err := settings.settle(); err != nil {
-		fmt.Fprintf(os.Stderr, "gowsgi: error: %v\n", err)
+		tell(failure.ConfinementRefused, err)
 		return ExitRefused
 	}
 	if err := boot(settings); err != nil {
-		fmt.Fprintf(os.Stderr, "gowsgi: error: %v\n", err)
+		tell(failure.PythonCannotStart, err)
 		return ExitInterpreter
 	}
 	if code := prepare(settings); code != 0 {
 		return code
 	}
 	return -int(C.gw_zygote_loop(C.int(fd)))
+}
+
+// tell writes why the zygote ends, as the front does it: what has failed, with its
+// code, and what to do.
+func tell(otherwise failure.Code, err error) {
+	code := failure.Of(err, otherwise)
+	fmt.Fprintf(os.Stderr, "gowsgi: error: %s\ngowsgi: help: %s\n", code.Tag(err.Error()), code.Help())
 }
 
 func meetFront() (*channel.Control, *Settings, error) {
@@ -134,13 +147,28 @@ func boot(settings *Settings) error {
 
 // interpreterError turns CPython's own words into something to act on.
 func interpreterError(settings *Settings, why string) error {
-	err := fmt.Errorf("embed: start CPython %s as %s: %s", Version, settings.Interpreter, why)
+	err := fmt.Errorf("start CPython %s as %s: %s", Version, settings.Interpreter, why)
+	home := os.Getenv("PYTHONHOME")
 	switch {
 	case !strings.Contains(why, "encoding"): // which the library brings
+		return err
 	case settings.Chroot != "":
-		err = fmt.Errorf("%w: its standard library has to be below --chroot %s, at the same path as outside, readable by the user", err, settings.Chroot)
+		return failure.Errorf(failure.StdlibMissing, "%w: its standard library has to be below --chroot %s, at the same path as outside, readable by the user", err, settings.Chroot)
+	case home != "":
+		return failure.Errorf(failure.StdlibMissing, "%w: its standard library is not where PYTHONHOME says (%s); unset that", err, home)
 	default:
-		err = fmt.Errorf("%w: its standard library is not where that interpreter should have it; is PYTHONHOME set, or the virtualenv's base Python gone?", err)
+		return failure.Errorf(failure.StdlibMissing, "%w: its standard library (lib/python%s) is not where that interpreter should have it; is that Python, or the virtualenv's base Python, gone? PYTHONHOME is not set",
+			err, Version)
+	}
+}
+
+// hiddenLibraryError is err, of the first modules that are imported, with what can
+// put others in the place of the standard library's.
+func hiddenLibraryError(err error) error {
+	for _, name := range []string{"PYTHONPATH", "PYTHONHOME"} {
+		if value := os.Getenv(name); value != "" {
+			return failure.Errorf(failure.StdlibHidden, "%w: Python %s cannot use the modules it finds; %s is %s", err, Version, name, value)
+		}
 	}
 	return err
 }
@@ -152,6 +180,9 @@ func prepare(settings *Settings) int {
 	host, err := importHost()
 	if err == nil {
 		C.gw_host_set((*C.PyObject)(unsafe.Pointer(host))) // takes the reference over
+		err = provide(host, "_gowsgi_causes", causesSource)
+	}
+	if err == nil {
 		err = provide(host, "gowsgi", moduleSource)
 	}
 	if err == nil && settings.Dev != nil {
@@ -171,7 +202,7 @@ func prepare(settings *Settings) int {
 	case errors.As(err, &exit):
 		return exit.code
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "gowsgi: zygote: %v\n", err)
+		tell(failure.PythonCannotStart, hiddenLibraryError(err))
 		return ExitInterpreter
 	}
 	if settings.Preload {
@@ -214,8 +245,28 @@ func provide(host *python3.PyObject, module, text string) error {
 	return call(host, "provide", name, source)
 }
 
+// advice is what host.py has to know of a failure it tells of.
+type advice struct {
+	Exit int    `json:"exit"`
+	Help string `json:"help"`
+}
+
+// hostAdvice is by code, for those that loading an application can end in.
+func hostAdvice() map[string]advice {
+	known := make(map[string]advice)
+	for code := failure.ImportRaised; code <= failure.CannotServe; code++ {
+		if page, ok := failure.Find(code); ok {
+			known[code.String()] = advice{page.Exit, code.Help()}
+		}
+	}
+	return known
+}
+
 func configure(host *python3.PyObject, settings *Settings) error {
-	text, err := json.Marshal(settings)
+	text, err := json.Marshal(struct {
+		*Settings
+		Failures map[string]advice `json:"failures"`
+	}{settings, hostAdvice()})
 	if err != nil {
 		return err
 	}

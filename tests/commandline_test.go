@@ -35,8 +35,18 @@ func finish(t *testing.T, o Options) (code int, stdout, stderr []string) {
 	return code, r.output.since(0), r.log.since(0)
 }
 
-// refused checks that gowsgi does not start: one clear line, the last one, with
-// the expected words, after a traceback or nothing.
+// coded is the end of a line that tells of a failure.
+var coded = regexp.MustCompile(` \[(GW\d{3})\]$`)
+
+// saysWhatToDo tells whether a complaint has a code, and the line behind it is that
+// code's.
+func saysWhatToDo(complaint, help string) bool {
+	code := coded.FindStringSubmatch(complaint)
+	return code != nil && strings.HasPrefix(help, "gowsgi: help: ") && strings.HasSuffix(help, "; more: gowsgi explain "+code[1])
+}
+
+// refused checks that gowsgi does not start: one clear line with the expected
+// words, after a traceback or nothing, and at the end one that says what to do.
 func refused(t *testing.T, o Options, code int, words ...string) (stderr []string) {
 	t.Helper()
 	got, stdout, stderr := finish(t, o)
@@ -52,8 +62,9 @@ func refused(t *testing.T, o Options, code int, words ...string) (stderr []strin
 			complaints = append(complaints, line)
 		}
 	}
-	if len(complaints) != 1 || stderr[len(stderr)-1] != complaints[0] {
-		t.Fatalf("gowsgi %q %q: standard error =\n%s\nwant one line \"gowsgi: error: …\", at the end", o.Args, o.App, strings.Join(stderr, "\n"))
+	n := len(stderr)
+	if len(complaints) != 1 || stderr[n-2] != complaints[0] || !saysWhatToDo(complaints[0], stderr[n-1]) {
+		t.Fatalf("gowsgi %q %q: standard error =\n%s\nwant one line \"gowsgi: error: … [GW…]\" and one \"gowsgi: help: …\", at the end", o.Args, o.App, strings.Join(stderr, "\n"))
 	}
 	for _, word := range words {
 		if !strings.Contains(complaints[0], word) {

@@ -238,8 +238,8 @@ func TestHealthcheck_FindsTheServerOfItsSettings(t *testing.T) {
 				t.Errorf("gowsgi healthcheck %q = %d %q, want 0 and one line", ask, code, output)
 			}
 			s.Stop()
-			if code, output := healthcheck(t, nil, ask...); code != 1 || strings.Count(output, "\n") != 1 {
-				t.Errorf("with nobody there: gowsgi healthcheck %q = %d %q, want 1 and one line", ask, code, output)
+			if code, output := healthcheck(t, nil, ask...); code != 1 || strings.Count(output, "\n") != 2 || !strings.Contains(output, " [GW135]\ngowsgi: help: ") {
+				t.Errorf("with nobody there: gowsgi healthcheck %q = %d %q, want 1, one line with GW135, and one with what to do", ask, code, output)
 			}
 		})
 	}
@@ -283,7 +283,7 @@ func TestHealthcheck_DoesNotWaitForLong(t *testing.T) {
 	s.Signal(unix.SIGSTOP)
 	t.Cleanup(func() { s.signal(unix.SIGCONT) })
 	code, output := healthcheck(t, nil, "--within", "200ms", "-b", s.Host())
-	if want := fmt.Sprintf("not ready: http://%s/-/readyz: context deadline exceeded\n", s.Host()); code != 1 || !strings.HasSuffix(output, want) {
+	if want := fmt.Sprintf("not ready: http://%s/-/readyz: context deadline exceeded [GW135]\n", s.Host()); code != 1 || !strings.Contains(output, want) {
 		t.Errorf("gowsgi healthcheck of a stopped server = %d %q, want 1 %q", code, output, want)
 	}
 }

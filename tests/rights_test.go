@@ -213,7 +213,7 @@ func TestRights_SaysWhoCannotReadTheApplication(t *testing.T) {
 	uid, _ := nobody(t)
 	for _, args := range [][]string{nil, {"--preload"}} {
 		refused(t, Options{App: "secret", Dir: folder, Args: append(args, "-u", "nobody")}, 3,
-			`no module named "secret"`, fmt.Sprintf("user %d", uid), "cannot read that folder")
+			`no module named "secret"`, fmt.Sprintf("user %d", uid), "cannot read that folder [GW046]")
 	}
 }
 

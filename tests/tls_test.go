@@ -106,9 +106,9 @@ func TestTLS_UnusableFilesEndTheStart(t *testing.T) {
 		}
 		code, err := r.exitCode(patience)
 		log := r.log.text(0)
-		last := log[strings.LastIndex(log, "\n")+1:]
-		if err != nil || code != 5 || !strings.HasPrefix(last, "gowsgi: error: TLS: ") || !strings.Contains(last, c.want) || strings.Count(log, "error") > 1 {
-			t.Errorf("gowsgi %v = %d, %v, log %q, want 5 and one last line with %s", c.args, code, err, log, c.want)
+		_, last, _ := strings.Cut(log, "gowsgi: error: ")
+		if err != nil || code != 5 || !strings.HasPrefix(last, "TLS: ") || !strings.Contains(last, c.want) || !strings.Contains(last, " [GW080]\ngowsgi: help: ") || strings.Count(log, "error") > 1 {
+			t.Errorf("gowsgi %v = %d, %v, log %q, want 5, one error with %s, and what to do", c.args, code, err, log, c.want)
 		}
 	}
 }

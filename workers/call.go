@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 	"gowsgi/environ"
 	"gowsgi/wsgi"
@@ -484,7 +485,7 @@ func (c *Call) End() (traceback string, again bool) {
 func (c *Call) Detach() (traceback string, again bool) {
 	if c.settled {
 		if len(c.rest) > 0 {
-			c.dispatcher.complain(c.request.Environ, wsgi.CutOff, "")
+			c.dispatcher.complain(c.request.Environ, failure.AnswerTooLong, wsgi.CutOff, "")
 		}
 		if !c.after {
 			return c.ended()
@@ -569,10 +570,10 @@ func nothing() {}
 // clear gives back the seat of an abandoned call that has finished.
 func (c *Call) clear(s *seat) {
 	if p, err := s.slot.Published(); c.forgetDetached() && (len(p) > 0 || err != nil) {
-		c.dispatcher.complain(s.slot.Environ(), wsgi.CutOff, "")
+		c.dispatcher.complain(s.slot.Environ(), failure.AnswerTooLong, wsgi.CutOff, "")
 	}
 	if fault := c.untold(s.slot); fault != "" {
-		c.dispatcher.complain(s.slot.Environ(), wsgi.FailedAfterwards, fault)
+		c.dispatcher.complain(s.slot.Environ(), failure.AfterwardsFailed, wsgi.FailedAfterwards, fault)
 	}
 	c.dispatcher.release(s)
 	c.reset()
@@ -598,7 +599,7 @@ func (c *Call) stopExcessLocked(s *seat) func() {
 	c.dispatcher.leftovers.Add(-1)
 	environ := bytes.Clone(s.slot.Environ()) // the slot may be another's by then
 	s.slot.Abort()
-	return func() { c.dispatcher.complain(environ, wsgi.CutOff, "") }
+	return func() { c.dispatcher.complain(environ, failure.AnswerTooLong, wsgi.CutOff, "") }
 }
 
 // forgetDetached reports whether the call still counted as detached.

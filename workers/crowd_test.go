@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 	"gowsgi/embed/channel/channeltest"
 	"gowsgi/wsgi"
@@ -266,7 +267,7 @@ func TestDispatcher_LosesNoCallWhateverDies(t *testing.T) {
 	sizes := small
 	sizes.Threads, sizes.Slots = 2, 4
 	c := &crowd{T: t, dispatcher: &dispatcher{}, sizes: sizes}
-	c.dispatcher.complain = func(_ []byte, _, _ string) { c.complaints.Add(1) }
+	c.dispatcher.complain = func(_ []byte, _ failure.Code, _, _ string) { c.complaints.Add(1) }
 
 	stop := make(chan struct{})
 	survivors := make(chan *fakeWorker, places)

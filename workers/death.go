@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 )
 
@@ -27,6 +28,26 @@ func reasonOf(r channel.Report, oom bool) string {
 	default:
 		return fmt.Sprintf("it exited with status %d", r.Status)
 	}
+}
+
+// deathCode is the failure's code for a worker that died.
+func deathCode(oom bool) failure.Code {
+	if oom {
+		return failure.WorkerOutOfMemory
+	}
+	return failure.WorkerDied
+}
+
+// cannotLoad is the status of a program that the dynamic linker, or a shell, could
+// not load.
+const cannotLoad = 127
+
+// zygoteCode is the failure's code for a zygote that ended with an exit code.
+func zygoteCode(exit int) failure.Code {
+	if exit == cannotLoad {
+		return failure.LibraryMissing
+	}
+	return failure.ZygoteDied
 }
 
 // signalName is SIGSEGV and the like; real-time signals have numbers only.

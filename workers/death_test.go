@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 )
 
@@ -55,6 +56,19 @@ func TestOOMCounter_NoticesGrowthOnce(t *testing.T) {
 		}
 		if got := o.struck(); got != c.want {
 			t.Errorf("step %d: struck() = %v with %q, want %v", i, got, c.text, c.want)
+		}
+	}
+}
+
+func TestDeath_HasTheCodeOfWhatHappened(t *testing.T) {
+	for _, c := range []struct{ got, want failure.Code }{
+		{deathCode(false), failure.WorkerDied},
+		{deathCode(true), failure.WorkerOutOfMemory},
+		{zygoteCode(1), failure.ZygoteDied},
+		{zygoteCode(127), failure.LibraryMissing}, // the dynamic linker's
+	} {
+		if c.got != c.want {
+			t.Errorf("code = %v, want %v", c.got, c.want)
 		}
 	}
 }

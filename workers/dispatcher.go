@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 	"gowsgi/wsgi"
 )
@@ -53,8 +54,8 @@ type dispatcher struct {
 	// because the queue was full, and because they had waited too long.
 	overloaded func(full, late int)
 	// complain is told what is wrong with a call nobody waits for any more:
-	// its packed environ, lent, what is wrong, and a traceback or nothing.
-	complain func(environ []byte, what, traceback string)
+	// its packed environ, lent, what is wrong, with its code, and a traceback or nothing.
+	complain func(environ []byte, code failure.Code, what, traceback string)
 	// leftovers counts detached calls that a thread still runs.
 	leftovers atomic.Int32
 	calls     sync.Pool // of *Call

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 	"gowsgi/embed/channel/channeltest"
 	"gowsgi/wsgi"
@@ -122,7 +123,7 @@ func newStage(t *testing.T, sizes channel.Sizes, workers int) *stage {
 	s.dispatcher.worn = func(w *worker) { s.worn <- w }
 	s.dispatcher.expired = func(w *worker, calls []casualty) { s.expired <- expiry{w, calls} }
 	s.dispatcher.starved = func() { s.starved <- struct{}{} }
-	s.dispatcher.complain = func(_ []byte, _, traceback string) { s.complaints <- traceback }
+	s.dispatcher.complain = func(_ []byte, _ failure.Code, _, traceback string) { s.complaints <- traceback }
 	for range workers {
 		s.enter()
 	}

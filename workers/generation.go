@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 	"gowsgi/wsgi"
 )
@@ -63,7 +64,7 @@ func (g *generation) bound(what string, late func() bool, kill func()) *time.Tim
 			return
 		}
 		g.late = fmt.Sprintf("%s was not ready within %v (--startup-timeout)", what, limit)
-		g.supervisor.pool.options.Log.Error(g.late + "; killing it")
+		g.supervisor.pool.options.Log.Error(g.late+"; killing it", failure.Key, failure.NotReadyInTime)
 		kill()
 	})
 }
@@ -127,9 +128,9 @@ func (g *generation) fill() {
 	}
 	for g.count(func(w *worker) bool { return w.state != leaving }) < g.wanted() {
 		if err := g.fork(); err != nil {
-			g.supervisor.pool.options.Log.Error("cannot start a worker", "error", err)
+			g.supervisor.pool.options.Log.Error("cannot start a worker", failure.Key, failure.WorkerNotStarted, "error", err)
 			// The broken pipe of a zygote that has ended says less than zygoteLost will.
-			if errors.Is(err, unix.EPIPE) || !g.failed(&BootError{Code: 1, Reason: err.Error()}) {
+			if errors.Is(err, unix.EPIPE) || !g.failed(&BootError{Code: 1, Reason: err.Error(), Failure: failure.WorkerNotStarted}) {
 				g.retryLater(backoffMost)
 			}
 			return
@@ -181,7 +182,7 @@ func (g *generation) fork() error {
 func (g *generation) killLate(w *worker) {
 	w.late = true
 	if w.state == forking {
-		g.supervisor.pool.options.Log.Error("the zygote does not fork; killing it, and its workers with it", "pid", g.zygote.pid)
+		g.supervisor.pool.options.Log.Error("the zygote does not fork; killing it, and its workers with it", failure.Key, failure.ZygoteStuck, "pid", g.zygote.pid)
 		g.zygote.kill()
 		return
 	}
@@ -202,7 +203,7 @@ func (g *generation) listen(w *worker) {
 		w.rung(slot)
 	})
 	if !errors.Is(err, channel.ErrClosed) {
-		g.supervisor.pool.options.Log.Error("cannot hear a worker any more; killing it", "worker", w.id, "error", err)
+		g.supervisor.pool.options.Log.Error("cannot hear a worker any more; killing it", failure.Key, failure.ChannelBroken, "worker", w.id, "error", err)
 		g.supervisor.posts.post(func() { g.signal(w, unix.SIGKILL) })
 	}
 }
@@ -213,7 +214,7 @@ func (g *generation) pass(w *worker) {
 	pool := g.supervisor.pool
 	err := w.segment.Pass(passer{&pool.dispatcher, w})
 	if !errors.Is(err, channel.ErrClosed) {
-		pool.options.Log.Error("cannot pass files to a worker any more", "worker", w.id, "error", err)
+		pool.options.Log.Error("cannot pass files to a worker any more", failure.Key, failure.ChannelBroken, "worker", w.id, "error", err)
 	}
 }
 
@@ -285,8 +286,8 @@ func (g *generation) forkFailed(r channel.Report) {
 		return
 	}
 	err := fmt.Errorf("fork: %w", unix.Errno(r.Status))
-	g.supervisor.pool.options.Log.Error("cannot start a worker", "error", err)
-	if g.failed(&BootError{Code: 1, Reason: err.Error()}) {
+	g.supervisor.pool.options.Log.Error("cannot start a worker", failure.Key, failure.WorkerNotStarted, "error", err)
+	if g.failed(&BootError{Code: 1, Reason: err.Error(), Failure: failure.WorkerNotStarted}) {
 		return
 	}
 	g.retryLater(backoffMost)
@@ -294,7 +295,8 @@ func (g *generation) forkFailed(r channel.Report) {
 
 func (g *generation) workerExited(w *worker, r channel.Report) {
 	expected := w.state == leaving || w.killed || g.leaving
-	reason := reasonOf(r, r.Signal == unix.SIGKILL && g.supervisor.oom.struck())
+	oom := r.Signal == unix.SIGKILL && g.supervisor.oom.struck()
+	reason := reasonOf(r, oom)
 	useful, ran := g.forget(w, reason)
 	log := g.supervisor.pool.options.Log
 	switch {
@@ -303,7 +305,7 @@ func (g *generation) workerExited(w *worker, r channel.Report) {
 	case g.failed(&BootError{Code: bootCode(r), Reason: fmt.Sprintf("a worker ended before it could serve: %s", reason)}):
 		return
 	default:
-		attrs := []any{"worker", w.id, "pid", r.PID, "reason", reason, "age", time.Since(w.started).Round(time.Millisecond)}
+		attrs := []any{failure.Key, deathCode(oom), "worker", w.id, "pid", r.PID, "reason", reason, "age", time.Since(w.started).Round(time.Millisecond)}
 		g.dead = append(g.dead, w.id)
 		log.Error("worker died", append(attrs, describeRunning(ran)...)...)
 	}
@@ -328,7 +330,7 @@ func (g *generation) failed(err error) bool {
 		return false
 	}
 	if g.late != "" {
-		err = &BootError{Code: 1, Reason: g.late}
+		err = &BootError{Code: 1, Reason: g.late, Failure: failure.NotReadyInTime}
 	}
 	g.supervisor.bringUpFailed(err)
 	return true
@@ -367,7 +369,7 @@ func (g *generation) retryLater(limit time.Duration) {
 	if g.paused {
 		return
 	}
-	g.supervisor.pool.options.Log.Warn("workers keep dying young; waiting before the next", "wait", wait, "failures", g.youngDeaths.failures)
+	g.supervisor.pool.options.Log.Warn("workers keep dying young; waiting before the next", failure.Key, failure.WorkersDieYoung, "wait", wait, "failures", g.youngDeaths.failures)
 	g.paused = true
 	g.supervisor.after(wait, func() {
 		g.paused = false
@@ -392,12 +394,13 @@ func (g *generation) zygoteLost(z *zygote, err error) {
 	if useful {
 		g.youngDeaths.succeeded()
 	}
-	if g.leaving || g.failed(&BootError{Code: max(exitCode(err), 1), Reason: fmt.Sprintf("the zygote ended: %v", err)}) {
+	code := zygoteCode(exitCode(err))
+	if g.leaving || g.failed(&BootError{Code: max(exitCode(err), 1), Reason: fmt.Sprintf("the zygote ended: %v", err), Failure: code}) {
 		s.gone(g)
 		return
 	}
 	wait := g.youngDeaths.failed(backoffMost)
-	s.pool.options.Log.Error("zygote died, its workers with it; starting another", "error", err, "wait", wait)
+	s.pool.options.Log.Error("zygote died, its workers with it; starting another", failure.Key, code, "error", err, "wait", wait)
 	s.after(wait, g.revive)
 }
 
@@ -408,7 +411,7 @@ func (g *generation) revive() {
 	}
 	if err := g.start(); err != nil {
 		wait := max(g.youngDeaths.failed(backoffMost), backoffFirst)
-		g.supervisor.pool.options.Log.Error("cannot start a zygote", "error", err, "wait", wait)
+		g.supervisor.pool.options.Log.Error("cannot start a zygote", failure.Key, failure.WorkerNotStarted, "error", err, "wait", wait)
 		g.supervisor.after(wait, g.revive)
 	}
 }
@@ -489,7 +492,7 @@ func (g *generation) bury(w *worker, why string) {
 			g.bury(w, why)
 			return
 		}
-		s.pool.options.Log.Warn("worker has not finished in time; killing it (--graceful-timeout)", "worker", w.id, "pid", w.pid, "leaving_because", why)
+		s.pool.options.Log.Warn("worker has not finished in time; killing it (--graceful-timeout)", failure.Key, failure.WorkerNotFinished, "worker", w.id, "pid", w.pid, "leaving_because", why)
 		g.showStacks(w, channel.WhyLeave)
 		g.killAfterStacks(w)
 	}))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // weigh looks whether workers have more memory than they may. Those of an old
@@ -42,7 +44,7 @@ func (g *generation) weighWorker(w *worker) {
 	size := proportionalOf(w.pid, resident)
 	switch {
 	case over(hard, size):
-		g.supervisor.pool.options.Log.Error("worker has more memory than it may; killing it (--max-worker-memory-hard)",
+		g.supervisor.pool.options.Log.Error("worker has more memory than it may; killing it (--max-worker-memory-hard)", failure.Key, failure.WorkerTooLarge,
 			"worker", w.id, "pid", w.pid, "memory", mebibytes(size), "limit", mebibytes(hard))
 		g.signal(w, unix.SIGKILL)
 	case over(soft, size) && !w.heavy:
@@ -62,7 +64,7 @@ func (g *generation) weighFirst(w *worker) {
 		size = proportionalOf(w.pid, size)
 	}
 	if w.heavy = size > soft; w.heavy {
-		g.supervisor.pool.options.Log.Warn("worker has more memory than --max-worker-memory before its first request; it is not replaced for that",
+		g.supervisor.pool.options.Log.Warn("worker has more memory than --max-worker-memory before its first request; it is not replaced for that", failure.Key, failure.WorkerLargeAtStart,
 			"worker", w.id, "memory", mebibytes(size), "limit", mebibytes(soft))
 	}
 }

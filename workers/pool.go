@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 	"gowsgi/environ"
 	"gowsgi/wsgi"
@@ -62,6 +63,8 @@ type Pool struct {
 type BootError struct {
 	Code   int // exit code of the zygote or worker, see package embed
 	Reason string
+	// Failure is the code where more is known than the exit code tells; else 0.
+	Failure failure.Code
 }
 
 func (e *BootError) Error() string { return "workers: cannot start: " + e.Reason }
@@ -156,9 +159,9 @@ func (p *Pool) Resize(by int) {
 }
 
 // complain logs what is wrong with a call that nobody waits for any more.
-func (p *Pool) complain(packed []byte, what, traceback string) {
+func (p *Pool) complain(packed []byte, code failure.Code, what, traceback string) {
 	line, id := nameOf(packed)
-	attrs := []any{"request", line, "id", id}
+	attrs := []any{failure.Key, code, "request", line, "id", id}
 	if traceback != "" {
 		attrs = append(attrs, "traceback", traceback)
 	}
@@ -169,10 +172,10 @@ func (p *Pool) complain(packed []byte, what, traceback string) {
 // would make an overload worse.
 func (p *Pool) overloaded(full, late int) {
 	if full > 0 {
-		p.options.Log.Warn("requests refused: the queue is full (--max-queue)", "requests", full)
+		p.options.Log.Warn("requests refused: the queue is full (--max-queue)", failure.Key, failure.QueueFull, "requests", full)
 	}
 	if late > 0 {
-		p.options.Log.Warn("requests refused: no worker was free for them in time (--queue-timeout)", "requests", late)
+		p.options.Log.Warn("requests refused: no worker was free for them in time (--queue-timeout)", failure.Key, failure.QueuedTooLong, "requests", late)
 	}
 }
 

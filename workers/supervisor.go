@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed/channel"
 	"gowsgi/wsgi"
 )
@@ -206,11 +207,11 @@ func (s *supervisor) expired(w *worker, stuck []casualty) {
 	}
 	why := channel.WhyAfter
 	for _, c := range stuck {
-		what := "after_response has taken too long; its worker is replaced (--after-response-timeout)"
+		code, what := failure.AfterwardsTooLong, "after_response has taken too long; its worker is replaced (--after-response-timeout)"
 		if !c.after {
-			what, why = "a request has taken too long; its worker is replaced (--timeout)", channel.WhyRequest
+			code, what, why = failure.RequestTooLong, "a request has taken too long; its worker is replaced (--timeout)", channel.WhyRequest
 		}
-		attrs := append([]any{"worker", w.id, "pid", w.pid}, c.describe()...)
+		attrs := append([]any{failure.Key, code, "worker", w.id, "pid", w.pid}, c.describe()...)
 		s.pool.options.Log.Error(what, attrs...)
 	}
 	g.showStacks(w, why)
@@ -227,7 +228,7 @@ func (s *supervisor) deaf(w *worker) {
 	if g.workers[w.id] != w || w.state != serving {
 		return
 	}
-	s.pool.options.Log.Error("a worker does not begin the requests it was given; it is replaced (--timeout)", "worker", w.id, "pid", w.pid)
+	s.pool.options.Log.Error("a worker does not begin the requests it was given; it is replaced (--timeout)", failure.Key, failure.WorkerDeaf, "worker", w.id, "pid", w.pid)
 	w.deaf = true
 	g.showStacks(w, channel.WhyRequest)
 	g.retire(w, "it does not begin its requests")

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // offerer is an Exchange that can tell a quick client from a slow one.
@@ -51,7 +53,7 @@ const (
 func (r *run) passAhead(length, passed int64) (_ int64, over bool) {
 	o := &r.gateway.options
 	ahead := newSpool(o.ResponseBuffer, o.TempDir, func(err error) {
-		o.Log.Error("an answer cannot be buffered in a file; its worker waits for the client",
+		o.Log.Error("an answer cannot be buffered in a file; its worker waits for the client", failure.Key, failure.NoRoomForAnswer,
 			"request", requestLine(r.request), "id", r.id(), "directory", o.TempDir, "error", err)
 	})
 	sent := make(chan error, 1)
@@ -60,7 +62,7 @@ func (r *run) passAhead(length, passed int64) (_ int64, over bool) {
 	ahead.end()
 	gone := <-sent
 	if err := ahead.close(); err != nil {
-		o.Log.Error("a buffered answer was not cleaned up", "error", err)
+		o.Log.Error("a buffered answer was not cleaned up", failure.Key, failure.NoRoomForAnswer, "error", err)
 	}
 	switch {
 	case gone != nil:
@@ -139,7 +141,7 @@ func (r *run) afterLength(p []byte, err error, length int64) ended {
 	var raised *ApplicationError
 	switch {
 	case errors.As(err, &raised):
-		r.logFailure(FailedAfterwards, raised.Traceback)
+		r.logFailure(failure.AfterwardsFailed, FailedAfterwards, raised.Traceback)
 	case err == nil && len(p) > 0:
 		r.cutOff(length)
 		return short

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/environ"
 	"gowsgi/wsgi/files"
 )
@@ -267,7 +268,7 @@ func (r *run) end() {
 	}
 	traceback, again := end()
 	if traceback != "" {
-		r.logFailure(FailedAfterwards, traceback)
+		r.logFailure(failure.AfterwardsFailed, FailedAfterwards, traceback)
 	}
 	if !again {
 		r.call = r.gateway.options.Backend.NewCall()
@@ -332,7 +333,7 @@ func (r *run) answer() {
 	}
 	head, err := readHead(status, fields, known)
 	if err != nil {
-		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		r.logFailure(failure.AnswerInvalid, "the application's answer cannot be sent", err.Error()+"\n")
 		if !r.answered(err) {
 			_ = r.refuse(500, internalError)
 		}
@@ -348,7 +349,7 @@ func (r *run) answer() {
 		return
 	}
 	if err := r.exchange.WriteHead(head.code, head.reason, head.fields, head.length); err != nil {
-		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		r.logFailure(failure.AnswerInvalid, "the application's answer cannot be sent", err.Error()+"\n")
 		_ = r.refuse(500, internalError)
 		return
 	}
@@ -374,7 +375,7 @@ func (r *run) mayRetry(err error) bool {
 	if method := string(r.request.Method); method != "GET" && method != "HEAD" {
 		return false
 	}
-	r.gateway.options.Log.Warn("request lost with its worker; trying another one", "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
+	r.gateway.options.Log.Warn("request lost with its worker; trying another one", failure.Key, failure.RequestRetried, "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
 	return true
 }
 
@@ -463,7 +464,7 @@ func (r *run) bodyEnded(err error) {
 // finishShort completes an answer whose length was not reached, if there was one.
 func (r *run) finishShort() {
 	if err := r.exchange.Finish(); err != nil && !r.carrier.failed() {
-		r.gateway.options.Log.Warn("an answer could not be completed", "request", requestLine(r.request), "id", r.id(), "error", err)
+		r.gateway.options.Log.Warn("an answer could not be completed", failure.Key, failure.AnswerIncomplete, "request", requestLine(r.request), "id", r.id(), "error", err)
 	}
 }
 
@@ -476,7 +477,7 @@ func (r *run) cut(last []byte, length int64) {
 }
 
 func (r *run) cutOff(length int64) {
-	r.gateway.options.Log.Error(CutOff,
+	r.gateway.options.Log.Error(CutOff, failure.Key, failure.AnswerTooLong,
 		"request", requestLine(r.request), "id", r.id(), "content_length", length)
 	r.call.Abort()
 }
@@ -520,16 +521,16 @@ func (r *run) diagnose(err error) (code int, why string, fields []environ.Header
 	switch {
 	case errors.As(err, &application) && r.carrier.failed():
 	case errors.As(err, &application):
-		r.logFailure("the application failed", application.Traceback)
+		r.logFailure(failure.ApplicationFailed, "the application failed", application.Traceback)
 	case errors.As(err, &lost):
-		r.gateway.options.Log.Error("request lost with its worker", "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
+		r.gateway.options.Log.Error("request lost with its worker", failure.Key, failure.RequestLost, "request", requestLine(r.request), "id", r.id(), "worker", lost.Worker, "reason", lost.Reason)
 		return 502, "the worker process ended while it ran this request", nil
 	case errors.As(err, &late): // logged by the backend, with what it does about the worker
 		return 504, "the application did not answer this request in time", nil
 	case errors.Is(err, ErrQueuedTooLong): // logged by the backend, all together
 		return 503, overloaded, []environ.Header{retryAfter}
 	default:
-		r.gateway.options.Log.Error("request failed", "request", requestLine(r.request), "id", r.id(), "error", err)
+		r.gateway.options.Log.Error("request failed", failure.Key, failure.RequestFailed, "request", requestLine(r.request), "id", r.id(), "error", err)
 	}
 	return 500, internalError, nil
 }
@@ -544,7 +545,7 @@ func (r *run) answered(err error) bool {
 func (r *run) refuseBody(err error) {
 	var full *noRoomError
 	if errors.As(err, &full) {
-		r.gateway.options.Log.Error("a request body cannot be buffered; the request is refused",
+		r.gateway.options.Log.Error("a request body cannot be buffered; the request is refused", failure.Key, failure.NoRoomForBody,
 			"request", requestLine(r.request), "id", r.id(), "directory", r.gateway.options.TempDir, "error", full.err)
 		_ = r.refuse(503, "the server has no room for this request's body just now", retryAfter)
 		return
@@ -557,8 +558,8 @@ func (r *run) refuseBody(err error) {
 	r.exchange.Abort()
 }
 
-func (r *run) logFailure(what, traceback string) {
-	r.gateway.options.Log.Error(what, "request", requestLine(r.request), "id", r.id(), "traceback", traceback)
+func (r *run) logFailure(code failure.Code, what, traceback string) {
+	r.gateway.options.Log.Error(what, failure.Key, code, "request", requestLine(r.request), "id", r.id(), "traceback", traceback)
 }
 
 // id is the request's id for the log.

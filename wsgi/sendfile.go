@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/wsgi/files"
 )
 
@@ -36,7 +37,7 @@ func (r *run) sendsFile(h *head) bool {
 		return true
 	}
 	if err := file.WriteHead(r.exchange, r.request, h.code, h.reason, h.fields); err != nil {
-		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		r.logFailure(failure.AnswerInvalid, "the application's answer cannot be sent", err.Error()+"\n")
 		_ = r.refuse(500, internalError)
 		return true
 	}
@@ -57,7 +58,7 @@ func (r *run) passFile(h *head, f *BodyFile) {
 		length = f.Length
 	}
 	if err := r.exchange.WriteHead(h.code, h.reason, h.fields, length); err != nil {
-		r.logFailure("the application's answer cannot be sent", err.Error()+"\n")
+		r.logFailure(failure.AnswerInvalid, "the application's answer cannot be sent", err.Error()+"\n")
 		_ = r.refuse(500, internalError)
 		return
 	}
@@ -104,7 +105,7 @@ func (r *run) refuseFile(err error) {
 	if errors.As(err, &name) {
 		status = name.Status
 	}
-	r.gateway.options.Log.Error("a file that the application names is not sent", "request", requestLine(r.request), "id", r.id(), "status", status, "error", err)
+	r.gateway.options.Log.Error("a file that the application names is not sent", failure.Key, failure.FileNotSent, "request", requestLine(r.request), "id", r.id(), "status", status, "error", err)
 	_ = files.Page(r.exchange, status) // the client may have gone
 }
 
@@ -121,7 +122,7 @@ func (r *run) fileSent(err error) bool {
 	switch {
 	case err == nil:
 	case errors.Is(err, files.ErrShrunk):
-		r.gateway.options.Log.Error("a file could not be sent as a whole", "request", requestLine(r.request), "id", r.id(), "error", err)
+		r.gateway.options.Log.Error("a file could not be sent as a whole", failure.Key, failure.FileNotSent, "request", requestLine(r.request), "id", r.id(), "error", err)
 	default:
 		r.gateway.options.Log.Debug("the client went away", "request", requestLine(r.request), "id", r.id(), "error", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // AccessEntry is what the access log has to know of one request. The log keeps
@@ -54,7 +56,7 @@ type AccessLog struct {
 }
 
 // openAccessLog opens path ("-" is standard output). Lines that were lost are
-// told to errors once writing works again. The error carries exitFile.
+// told to errors once writing works again. The error has exit status 7.
 func openAccessLog(path string, errors *slog.Logger) (*AccessLog, error) {
 	file, err := openLogFile(path, stdout)
 	if err != nil {
@@ -166,7 +168,7 @@ func (l *AccessLog) flush(spare []byte) []byte {
 		return lines
 	}
 	if back, ok := l.file.write(lines); ok {
-		l.errors.Warn("access log lines were lost", "lines", back.lost, "reason", back.reason)
+		l.errors.Warn("access log lines were lost", failure.Key, failure.LogLinesLost, "lines", back.lost, "reason", back.reason)
 	}
 	return lines
 }

@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // A Bind is one address to listen on: exactly one of TCP, a unix socket, a
@@ -177,7 +178,7 @@ func parseHostPort(text string) (Bind, error) {
 
 // listen opens b with room for backlog connections that nobody has accepted yet;
 // the kernel caps it at net.core.somaxconn. An inherited socket keeps the
-// backlog it came with. The error carries exitListen and says what to do.
+// backlog it came with. The error has exit status 5 and says what to do.
 //
 // A unix socket left behind by a dead server is replaced; its file gets the
 // rights, and is removed when the listener is closed, if it is still that
@@ -194,7 +195,7 @@ func listen(b Bind, backlog int, rights fileRights) (net.Listener, error) {
 		listener, err = listenTCP(b, backlog)
 	}
 	if err != nil {
-		return nil, exitCodef(exitListen, "cannot listen on %s: %w", b, err)
+		return nil, failure.Errorf(failure.CannotListen, "cannot listen on %s: %w", b, err)
 	}
 	return listener, nil
 }
@@ -242,24 +243,37 @@ func setBacklog(listener syscall.Conn, backlog int) error {
 	return nil
 }
 
-// explainTCP adds to a failed bind what stands in the way and what to do.
+// explainTCP adds to a failed bind what stands in the way.
 func explainTCP(b Bind, err error) error {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		who := ""
-		if holder := holderOfPort(b.Port); holder != "" {
+		if holder := holderOfPort(b); holder != "" {
 			who = ", by " + holder
 		}
-		return fmt.Errorf("%w%s; stop it or choose another port with --bind", unix.EADDRINUSE, who)
+		return failure.Errorf(failure.AddressInUse, "%w%s", unix.EADDRINUSE, who)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need root or CAP_NET_BIND_SERVICE, choose another with --bind", unix.EACCES)
+		return failure.Errorf(failure.PrivilegedPort, "%w; ports below %d are for root and CAP_NET_BIND_SERVICE, and gowsgi runs as %s without it",
+			unix.EACCES, lowestFreePort(), whoWeAre())
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return fmt.Errorf("%w; no interface of this machine has it", unix.EADDRNOTAVAIL)
+		return failure.Errorf(failure.AddressNotHere, "%w; no interface of this machine has it", unix.EADDRNOTAVAIL)
 	case errors.As(err, &dns):
-		return fmt.Errorf("the name cannot be resolved: %s", dns.Err)
+		return failure.Errorf(failure.NoSuchHost, "the name cannot be resolved: %s", dns.Err)
 	}
 	return err
+}
+
+// lowestFreePort is the first port that needs no privilege; ip-sysctl in the
+// kernel's documentation.
+func lowestFreePort() int {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err == nil {
+		if port, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			return port
+		}
+	}
+	return 1024
 }
 
 // inherit takes over the listening socket fd. The descriptor itself is closed:
@@ -286,56 +300,13 @@ func mustListen(fd int) error {
 	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	switch {
 	case errors.Is(err, unix.EBADF):
-		return fmt.Errorf("descriptor %d is not open; was it passed on by what started gowsgi?", fd)
+		return failure.Errorf(failure.NotASocket, "descriptor %d is not open; was it passed on by what started gowsgi?", fd)
 	case errors.Is(err, unix.ENOTSOCK):
-		return fmt.Errorf("descriptor %d is not a socket", fd)
+		return failure.Errorf(failure.NotASocket, "descriptor %d is not a socket", fd)
 	case err != nil:
 		return err
 	case listening == 0:
-		return fmt.Errorf("descriptor %d is a socket that does not listen; a .socket unit needs ListenStream= and no Accept=", fd)
+		return failure.Errorf(failure.NotASocket, "descriptor %d is a socket that does not listen; a .socket unit needs ListenStream= and no Accept=", fd)
 	}
 	return nil
-}
-
-// holderOfPort names the process that listens on a TCP port, as `nginx (pid 7)`.
-// It is empty when /proc does not tell, as for other users' processes.
-func holderOfPort(port int) string {
-	inodes := listeningInodes(port)
-	if len(inodes) == 0 {
-		return ""
-	}
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/[0-9]*")
-	for _, link := range links {
-		target, err := os.Readlink(link)
-		if err != nil || !inodes[target] {
-			continue
-		}
-		process := filepath.Dir(filepath.Dir(link))
-		name, err := os.ReadFile(filepath.Join(process, "comm"))
-		if err != nil {
-			continue
-		}
-		return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), filepath.Base(process))
-	}
-	return ""
-}
-
-// listeningInodes finds the sockets listening on port, as /proc/PID/fd links
-// show them. Columns are those of proc_net_tcp in the kernel's documentation.
-func listeningInodes(port int) map[string]bool {
-	const listening = "0A"
-	inodes := make(map[string]bool)
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(table)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(text)) {
-			column := strings.Fields(line)
-			if len(column) > 9 && column[3] == listening && strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
-				inodes["socket:["+column[9]+"]"] = true
-			}
-		}
-	}
-	return inodes
 }

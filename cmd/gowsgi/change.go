@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/wsgi/http1"
 )
 
@@ -20,7 +21,7 @@ func (f *front) settingsAnew() (*Settings, error) {
 		return nil, err
 	}
 	for _, warning := range next.Warnings {
-		f.log.Warn(warning)
+		f.log.Warn(warning, failure.Key, failure.DoubtfulSetting)
 	}
 	before := f.settings()
 	fixed := before.said.fixedChanges(next.said)
@@ -29,7 +30,7 @@ func (f *front) settingsAnew() (*Settings, error) {
 		fixed = append(fixed, before.said.changes(next.said, largerHeads...)...)
 	}
 	if len(fixed) > 0 {
-		f.log.Warn("changed settings need a restart; until then the old values are in force", "settings", strings.Join(fixed, ", "))
+		f.log.Warn("changed settings need a restart; until then the old values are in force", failure.Key, failure.NeedsRestart, "settings", strings.Join(fixed, ", "))
 		files := next.FileEnv
 		if next, err = next.said.with(before.said, fixed).settings(); err != nil {
 			return nil, err

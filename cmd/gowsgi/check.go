@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed"
 )
 
@@ -30,7 +31,7 @@ func check(started invocation, settings *Settings) error {
 	one.FileEnv, one.LogLevel = settings.FileEnv, max(settings.LogLevel, slog.LevelWarn)
 	launched, err := recordLaunch()
 	if err != nil {
-		return exitCodef(exitUnexpected, "cannot tell how gowsgi was started: %w", err)
+		return failure.Errorf(failure.Unexpected, "cannot tell how gowsgi was started: %w", err)
 	}
 	f := &front{started: started, launch: launched, signals: listenForSignals()}
 	f.current.Store(one)
@@ -48,7 +49,7 @@ func (f *front) check(settings *Settings) error {
 	}
 	f.log = f.errors.Logger()
 	for _, warning := range settings.Warnings {
-		f.log.Warn(warning)
+		f.log.Warn(warning, failure.Key, failure.DoubtfulSetting)
 	}
 	if err := f.openNamed(); err != nil {
 		return err
@@ -58,12 +59,12 @@ func (f *front) check(settings *Settings) error {
 	case err != nil:
 		return err
 	case pool == nil:
-		return exitCodef(exitUnexpected, "stopped before the application was loaded")
+		return failure.Errorf(failure.CannotServe, "stopped before the application was loaded")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), f.settings().GracefulTimeout)
 	defer cancel()
 	if err := pool.Stop(ctx); err != nil {
-		f.log.Warn("the worker had to be killed", "error", err)
+		f.log.Warn("the worker had to be killed", failure.Key, failure.StoppedQuickly, "error", err)
 	}
 	_, err = fmt.Fprintf(os.Stdout, "%s can be served by Python %s: workers: %d, threads: %d\n",
 		settings.App, embed.Version, settings.Workers, settings.Threads)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"gowsgi/cmd/failure"
 )
 
 // shells that there are completions for.
@@ -27,7 +29,7 @@ func runCompletion(args []string) error {
 			return zshCompletion(os.Stdout, completables())
 		}
 	}
-	return exitCodef(exitUsage, "usage: gowsgi completion %s", strings.Join(shells, "|"))
+	return failure.Errorf(failure.Usage, "usage: gowsgi completion %s", strings.Join(shells, "|"))
 }
 
 // A completable is a flag as the shells see it.

@@ -17,6 +17,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"gowsgi/cmd/failure"
 )
 
 // Names of the files that are looked for in the folder gowsgi is started in.
@@ -46,17 +48,17 @@ func (c configFile) about(row *setting) (saying, bool) {
 }
 
 // configuration reads the file that was asked for, or finds one; no file at all
-// says nothing. Errors carry exitUsage.
+// says nothing. Errors have exit status 2.
 func (i invocation) configuration(asked saying) (configFile, error) {
 	if len(asked.texts) > 0 {
 		name := asked.texts[0]
 		if looksLikeGunicorns(name) {
-			return configFile{}, exitCodef(exitUsage,
+			return configFile{}, failure.Errorf(failure.BadConfigFile,
 				"%s %q: a configuration of gunicorn is a Python program; gowsgi migrate %s prints a gowsgi.toml that says the same", asked.origin, name, bareName(name))
 		}
 		content, err := os.ReadFile(i.path(name))
 		if err != nil {
-			return configFile{}, exitCodef(exitUsage, "%s: %w", asked.origin, err)
+			return configFile{}, failure.Errorf(failure.BadConfigFile, "%s: %w", asked.origin, err)
 		}
 		return readConfigFile(name, content)
 	}
@@ -65,7 +67,7 @@ func (i invocation) configuration(asked saying) (configFile, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return configFile{}, exitCodef(exitUsage, "read the configuration: %w", err)
+			return configFile{}, failure.Errorf(failure.BadConfigFile, "read the configuration: %w", err)
 		case name == ownFile || isOurProject(content):
 			return readConfigFile(name, content)
 		}
@@ -88,23 +90,23 @@ func readConfigFile(name string, content []byte) (configFile, error) {
 		var at *toml.DecodeError
 		if errors.As(err, &at) {
 			line, column := at.Position()
-			return file, exitCodef(exitUsage, "%s:%d: not TOML at column %d: %s", name, line, column, strings.TrimPrefix(at.Error(), "toml: "))
+			return file, failure.Errorf(failure.BadConfigFile, "%s:%d: not TOML at column %d: %s", name, line, column, strings.TrimPrefix(at.Error(), "toml: "))
 		}
-		return file, exitCodef(exitUsage, "%s: not TOML: %w", name, err)
+		return file, failure.Errorf(failure.BadConfigFile, "%s: not TOML: %w", name, err)
 	}
 	var path []string
 	if filepath.Base(name) == projectFile {
 		path = []string{"tool", "gowsgi"}
 		var err error
 		if values, err = subtable(values, path); err != nil {
-			return file, exitCodef(exitUsage, "%s: %w", name, err)
+			return file, failure.Errorf(failure.BadConfigFile, "%s: %w", name, err)
 		}
 	}
 	lines := linesOf(content)
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		at := fmt.Sprintf("%s:%d", name, lines.of(append(path, key)))
 		if err := file.take(at, key, values[key]); err != nil {
-			return file, exitCodef(exitUsage, "%s: %w", at, err)
+			return file, failure.Errorf(failure.BadConfigFile, "%s: %w", at, err)
 		}
 	}
 	return file, nil

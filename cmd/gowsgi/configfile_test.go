@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // in makes a folder with files, given as names and contents, and the invocation of
@@ -144,7 +146,7 @@ func TestConfigFile_SaysWhereItIsWrong(t *testing.T) {
 		"limit-request-field_size = '2GiB'": `gowsgi.toml:1: limit-request-field-size "2GiB": out of range (want 64 to 1048576 bytes)`,
 	} {
 		_, err := in(t, "", variables("GUNICORN_CMD_ARGS", "other"), ownFile, text).parse(&bytes.Buffer{}, "")
-		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitUsage {
+		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != failure.ExitUsage {
 			t.Errorf("%q: error = %v (code %d), want %q (code 2)", text, err, exitCode(err), want)
 		}
 	}
@@ -157,7 +159,7 @@ func TestConfigFile_RefusesWhatItCannotRead(t *testing.T) {
 		"a --config=python:shop.gunicorn": "gowsgi migrate shop.gunicorn",
 	} {
 		_, err := in(t, args, variables()).parse(&bytes.Buffer{}, "")
-		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitUsage {
+		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != failure.ExitUsage {
 			t.Errorf("gowsgi %s: error = %v, want %q", args, err, want)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed"
 	"gowsgi/environ"
 	"gowsgi/workers"
@@ -58,10 +59,10 @@ func (f *front) openDevServer() error {
 	d := &devServer{front: f, attempt: 1, begun: make(chan struct{}), terminal: openDevTerminal()}
 	var err error
 	if d.folder, err = workingFolder(s.Chdir); err != nil {
-		return exitCodef(exitUnexpected, "cannot tell which folder to watch: %w", err)
+		return failure.Errorf(failure.CannotWatch, "cannot tell which folder to watch: %w", err)
 	}
 	if d.link, err = listenDevLink(d); err != nil {
-		return exitCodef(exitUnexpected, "cannot hear what is imported: %w", err)
+		return failure.Errorf(failure.CannotWatch, "cannot hear what is imported: %w", err)
 	}
 	if !s.NoLivereload {
 		d.livereload = dev.NewLivereload()
@@ -71,7 +72,7 @@ func (f *front) openDevServer() error {
 		Log: f.log, Seen: d.seen, Changed: d.changes,
 	})
 	if err != nil {
-		return errors.Join(exitCodef(exitUsage, "cannot watch the application's files: %w", err), d.link.Close())
+		return errors.Join(failure.Errorf(failure.CannotWatch, "cannot watch the application's files: %w", err), d.link.Close())
 	}
 	f.dev = d
 	return nil
@@ -181,7 +182,7 @@ func (w warnings) WithGroup(name string) slog.Handler {
 // loaded: it may be mended.
 func (d *devServer) survives(pool *workers.Pool, err error) bool {
 	var boot *workers.BootError
-	return d != nil && pool != nil && errors.As(err, &boot) && (boot.Code == exitImport || boot.Code == exitApplication)
+	return d != nil && pool != nil && errors.As(err, &boot) && (boot.Code == failure.ExitImport || boot.Code == failure.ExitApplication)
 }
 
 // started: the pool is there; err says why it has no workers.
@@ -327,10 +328,10 @@ func (d *devServer) prepare(after int) {
 	}
 }
 
-func (d *devServer) report(failure *dev.Failure, began time.Time) {
+func (d *devServer) report(why *dev.Failure, began time.Time) {
 	after := time.Since(began).Round(time.Millisecond)
-	if failure != nil {
-		d.front.log.Error("the application cannot be loaded; the next change is tried at once", "reason", failure.Title(), "changed", d.names())
+	if why != nil {
+		d.front.log.Error("the application cannot be loaded; the next change is tried at once", failure.Key, failure.CannotLoadChange, "reason", why.Title(), "changed", d.names())
 		return
 	}
 	if len(d.changed) == 0 { // somebody has asked for it
@@ -514,7 +515,7 @@ func (i invocation) forDevelopment(from sources) (sources, error) {
 		named, _ := i.lookup("DJANGO_SETTINGS_MODULE")
 		found, err := dev.Detect(folder, named)
 		if err != nil {
-			return nil, exitCodef(exitUsage, "%w; name it: gowsgi dev MODULE[:APP]", err)
+			return nil, failure.Errorf(failure.NoApplicationFound, "%w; name it: gowsgi dev MODULE[:APP]", err)
 		}
 		said[application.name] = saying{byDevelopment, []string{found}}
 	}
@@ -540,7 +541,7 @@ func (d *devServer) warnOfReach(log *slog.Logger, sockets []*socket) {
 	}
 	for _, s := range sockets {
 		if bind := s.address(); !strings.Contains(bind, "//127.") && !strings.Contains(bind, "//[::1]") && !strings.Contains(bind, "//localhost") && !strings.HasPrefix(bind, "unix:") {
-			log.Warn(fmt.Sprintf("a development server shows its code to whoever can reach %s", bind))
+			log.Warn(fmt.Sprintf("a development server shows its code to whoever can reach %s", bind), failure.Key, failure.CodeShown)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // developed reads the command line of gowsgi dev in a folder with files.
@@ -42,8 +44,8 @@ func TestDev_WhatIsNamedIsNotLookedFor(t *testing.T) {
 			t.Errorf("gowsgi dev %s = %v, %v, want shop.wsgi:application", args, got, err)
 		}
 	}
-	if got, err := developed(t, "", variables()); err == nil || exitCode(err) != exitUsage {
-		t.Errorf("gowsgi dev in an empty folder = %v, %v, want an error with code %d", got, err, exitUsage)
+	if got, err := developed(t, "", variables()); err == nil || exitCode(err) != failure.ExitUsage {
+		t.Errorf("gowsgi dev in an empty folder = %v, %v, want an error with code %d", got, err, failure.ExitUsage)
 	}
 }
 

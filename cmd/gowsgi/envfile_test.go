@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gowsgi/cmd/failure"
 )
 
 func TestEnvFile_IsReadAsPeopleWriteThem(t *testing.T) {
@@ -56,7 +58,7 @@ func TestEnvFile_TheRealEnvironmentWins(t *testing.T) {
 		t.Errorf("FileEnv = %q, want %q", s.FileEnv, want)
 	}
 	_, err := in(t, "a --env-file 1.env", variables(), "1.env", "word").parse(&bytes.Buffer{}, "")
-	if want := `--env-file: 1.env:1: "word" is no NAME=VALUE`; err == nil || err.Error() != want || exitCode(err) != exitUsage {
+	if want := `--env-file: 1.env:1: "word" is no NAME=VALUE`; err == nil || err.Error() != want || exitCode(err) != failure.ExitUsage {
 		t.Errorf("a broken .env file: %v, want %q", err, want)
 	}
 }

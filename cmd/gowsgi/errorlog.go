@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"gowsgi/cmd/failure"
 )
 
 // levelCritical is above slog's own levels: the server cannot go on.
@@ -32,6 +34,7 @@ var levels = []struct {
 // ErrorLog writes records as gunicorn does, one line each:
 //
 //	[2026-11-21 04:18:00 +0000] [4711] [INFO] message key=value
+//	[2026-11-21 04:18:01 +0000] [4711] [ERROR] message key=value [GW090]
 //
 // Line feeds and other control characters inside a record are written as escape
 // sequences, so that nothing logged can look like another record.
@@ -42,7 +45,7 @@ type ErrorLog struct {
 }
 
 // openErrorLog opens path ("-" is standard error) for records of level and
-// above. The error carries exitFile.
+// above. The error has exit status 7.
 func openErrorLog(path string, level slog.Level) (*ErrorLog, error) {
 	file, err := openLogFile(path, stderr)
 	if err != nil {
@@ -81,7 +84,7 @@ func (l *ErrorLog) Close() error { return l.file.close() }
 // write appends whole lines, and tells of lines lost before as soon as it can.
 func (l *ErrorLog) write(lines []byte) {
 	if back, ok := l.file.write(lines); ok {
-		l.Logger().Warn("log lines were lost", "lines", back.lost, "reason", back.reason)
+		l.Logger().Warn("log lines were lost", failure.Key, failure.LogLinesLost, "lines", back.lost, "reason", back.reason)
 	}
 }
 
@@ -114,15 +117,20 @@ func (h *recordHandler) Handle(_ context.Context, record slog.Record) error {
 	line = append(line, "] "...)
 	line = append(line, escapeControls(record.Message)...)
 	line = append(line, h.attrs...)
-	traceback := ""
+	traceback, code := "", failure.Code(0)
 	record.Attrs(func(attr slog.Attr) bool {
 		if attr.Key == tracebackKey {
 			traceback = attr.Value.String()
+		} else if c, ok := attr.Value.Any().(failure.Code); ok && attr.Key == failure.Key {
+			code = c
 		} else {
 			line = appendAttr(line, h.prefix, attr)
 		}
 		return true
 	})
+	if code != 0 {
+		line = append(line, code.Tag("")...)
+	}
 	h.log.write(appendTraceback(append(line, '\n'), traceback))
 	return nil
 }

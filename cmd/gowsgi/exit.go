@@ -4,58 +4,53 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"gowsgi/cmd/failure"
 )
 
-// Exit codes: what a supervisor, or a script, learns from how gowsgi ended.
-const (
-	exitOK          = 0 // stopped because it was asked to, or only printed something
-	exitUnexpected  = 1 // anything that has no code of its own
-	exitUsage       = 2 // the command line or a variable cannot be understood
-	exitImport      = 3 // the application's module cannot be imported
-	exitApplication = 4 // it has no such object, the object is not callable, or its factory failed
-	exitListen      = 5 // an address cannot be listened on
-	exitInterpreter = 6 // CPython cannot start
-	exitFile        = 7 // the pid file or a log file cannot be written
-)
+// exitOK: stopped because it was asked to, or only printed something. The other
+// exit statuses are those of the failures.
+const exitOK = 0
 
-// exitError is an error that ends the program, with the exit code it ends with.
+// exitError is an error that ends the program with a status that is not its
+// failure's own: that of the cause.
 type exitError struct {
-	code int
-	err  error
+	status int
+	err    error
 }
 
 func (e *exitError) Error() string { return e.err.Error() }
 
-// Unwrap gives the error that the code was put on.
+// Unwrap gives the error that the status was put on.
 func (e *exitError) Unwrap() error { return e.err }
 
-// exitCodef makes an exitError; format and args are fmt.Errorf's, %w included.
-func exitCodef(code int, format string, args ...any) error {
-	return &exitError{code, fmt.Errorf(format, args...)}
-}
-
-// exitCode is the code that err ends the program with: 0 for nil, exitUnexpected
-// for an error nobody gave a code.
+// exitCode is the status that err ends the program with: 0 for nil, 1 for an error
+// that nobody gave a status.
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	var coded *exitError
-	if errors.As(err, &coded) {
-		return coded.code
+	var other *exitError
+	if errors.As(err, &other) {
+		return other.status
 	}
-	return exitUnexpected
+	if status := failure.Of(err, failure.Unexpected).Page().Exit; status > 0 {
+		return status
+	}
+	return failure.ExitUnexpected
 }
 
 // errReported is the cause of an exitError that the operator has read already.
 var errReported = errors.New("the reason was written before")
 
-// reportExit writes err to w as one line, when there is one, and returns the
-// code to exit with. It is the single place where a fatal error is printed.
+// reportExit writes err to w, when there is one, and returns the status to exit
+// with: one line with what has failed and its code, and one with what to do. It is
+// the single place where a fatal error is printed.
 func reportExit(w io.Writer, err error) int {
 	if err != nil && !errors.Is(err, errReported) {
+		code := failure.Of(err, failure.Unexpected)
 		// Nowhere is left to report a failure of this very write.
-		_, _ = fmt.Fprintf(w, "gowsgi: error: %s\n", escapeControls(err.Error()))
+		_, _ = fmt.Fprintf(w, "gowsgi: error: %s\ngowsgi: help: %s\n", code.Tag(escapeControls(err.Error())), code.Help())
 	}
 	return exitCode(err)
 }

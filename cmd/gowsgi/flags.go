@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"gowsgi/cmd/failure"
 )
 
 // version is set by the linker: -X main.version=…
@@ -24,7 +26,7 @@ func parseCommandLine(args []string, lookup func(string) (string, bool), out io.
 }
 
 // parse finds out what is to be done. Flags may stand before or after the
-// application. Errors carry exitUsage.
+// application. Errors have exit status 2.
 //
 // What is only to be printed is answered on out; both results are nil then, for
 // there is nothing to run. build ends the line that --version prints; it says
@@ -95,7 +97,7 @@ func (a arguments) flags() (map[string][]string, error) {
 		// Errors are returned to the one place that prints them and exits.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			return exitCodef(exitUsage, "%w", err)
+			return failure.Errorf(failure.Usage, "%w", err)
 		},
 		Action: func(c *cli.Context) error { return collect(c, flags) },
 	}
@@ -109,7 +111,7 @@ func collect(c *cli.Context, flags map[string][]string) error {
 	case 1:
 		flags[application.name] = c.Args().Slice()
 	default:
-		return exitCodef(exitUsage, "unexpected argument %q after the application %q", c.Args().Get(1), c.Args().First())
+		return failure.Errorf(failure.Usage, "unexpected argument %q after the application %q", c.Args().Get(1), c.Args().First())
 	}
 	for i := range table {
 		if name := table[i].name; c.IsSet(name) {
@@ -165,7 +167,7 @@ func separate(args []string) (arguments, error) {
 		}
 		if !joined {
 			if i++; i == len(args) || isFlag(args[i]) {
-				return arguments{}, exitCodef(exitUsage, "%s: no value given%s", name, wanted(row))
+				return arguments{}, failure.Errorf(failure.Usage, "%s: no value given%s", name, wanted(row))
 			}
 			value = args[i]
 		}
@@ -234,9 +236,9 @@ func findSetting(flag string) *setting {
 
 func unknownFlag(name string) error {
 	if near := nearestName(strings.TrimLeft(name, "-"), otherNames()...); near != "" {
-		return exitCodef(exitUsage, "no flag %s; did you mean --%s?", name, near)
+		return failure.Errorf(failure.Usage, "no flag %s; did you mean --%s?", name, near)
 	}
-	return exitCodef(exitUsage, "no flag %s; gowsgi --help lists them", name)
+	return failure.Errorf(failure.Usage, "no flag %s; gowsgi --help lists them", name)
 }
 
 // nearestName is the setting, or one of more, whose name differs least from name,

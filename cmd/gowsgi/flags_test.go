@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/wsgi/files"
 	"gowsgi/wsgi/peers"
 )
@@ -221,7 +222,7 @@ func TestCommandLine_RefusesInOneLine(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		settings, err := parseCommandLine(strings.Fields(args), variables(), &out, "")
-		if err == nil || err.Error() != want || exitCode(err) != exitUsage {
+		if err == nil || err.Error() != want || exitCode(err) != failure.ExitUsage {
 			t.Errorf("parseCommandLine(%q) = %v, %v (code %d), want error %q (code 2)", args, settings, err, exitCode(err), want)
 		}
 		if out.Len() > 0 {
@@ -284,16 +285,18 @@ func TestTable_RowsAreCompleteAndDistinct(t *testing.T) {
 	}
 }
 
-func TestReportExit_PrintsOneLineAndGivesTheCode(t *testing.T) {
+func TestReportExit_SaysWhatFailedAndWhatToDo(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		line string
 		code int
 	}{
 		{nil, "", 0},
-		{errors.New("odd\nthing"), "gowsgi: error: odd\\nthing\n", 1},
-		{exitCodef(exitListen, "port %d", 1), "gowsgi: error: port 1\n", 5},
-		{errors.Join(exitCodef(exitImport, "no module")), "gowsgi: error: no module\n", 3},
+		{errors.New("odd\nthing"), "gowsgi: error: odd\\nthing [GW019]\ngowsgi: help: " + failure.Unexpected.Help() + "\n", 1},
+		{failure.Errorf(failure.CannotListen, "port %d", 1), "gowsgi: error: port 1 [GW050]\ngowsgi: help: " + failure.CannotListen.Help() + "\n", 5},
+		{&exitError{4, failure.Errorf(failure.CannotServe, "it")}, "gowsgi: error: it [GW049]\ngowsgi: help: " + failure.CannotServe.Help() + "\n", 4},
+		{&exitError{6, errReported}, "", 6},
+		{errors.Join(failure.Errorf(failure.ImportRaised, "no module")), "gowsgi: error: no module [GW030]\ngowsgi: help: " + failure.ImportRaised.Help() + "\n", 3},
 	} {
 		var out bytes.Buffer
 		if code := reportExit(&out, c.err); code != c.code || out.String() != c.line {
@@ -321,7 +324,7 @@ func TestCommandLine_MakesTheNumbersOfWorkersFit(t *testing.T) {
 	}
 	for _, args := range []string{"-w 4 --max-workers 2", "--min-workers 3 --max-workers 2", "-w 1 --min-workers 2", "-w 9 --min-workers 2 --max-workers 6"} {
 		_, err := parseCommandLine(strings.Fields(args+" wsgi"), variables(), &bytes.Buffer{}, "")
-		if exitCode(err) != exitUsage {
+		if exitCode(err) != failure.ExitUsage {
 			t.Errorf("parseCommandLine(%q) = %v, want a usage error", args, err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed"
 	"gowsgi/embed/channel"
 	"gowsgi/environ"
@@ -110,13 +111,13 @@ func (f *front) open() error {
 	var passed *inheritance
 	var err error
 	if f.predecessor, passed, err = inheritFromPredecessor(); err != nil {
-		return exitCodef(exitUnexpected, "cannot replace another gowsgi: %w", err)
+		return failure.Errorf(failure.CannotTakeOver, "cannot replace another gowsgi: %w", err)
 	}
 	if passed == nil {
 		passed = inheritFromSystemd()
 	}
 	if f.launch, err = recordLaunch(); err != nil {
-		return exitCodef(exitUnexpected, "cannot tell how gowsgi was started: %w", err)
+		return failure.Errorf(failure.Unexpected, "cannot tell how gowsgi was started: %w", err)
 	}
 	if err := f.settle(); err != nil {
 		return err
@@ -127,7 +128,7 @@ func (f *front) open() error {
 	f.log = f.errors.Logger()
 	warnOfRoot(f.log, s, f.identity)
 	for _, warning := range s.Warnings {
-		f.log.Warn(warning)
+		f.log.Warn(warning, failure.Key, failure.DoubtfulSetting)
 	}
 	if s.AccessLogfile != "" {
 		if f.access, err = openAccessLog(s.AccessLogfile, f.log); err != nil {
@@ -182,12 +183,12 @@ func (f *front) openFolders() (err error) {
 	s := f.settings()
 	if len(s.Static) > 0 {
 		if f.static, err = files.NewStatic(s.Static, s.StaticMaxAge, f.log); err != nil {
-			return exitCodef(exitUsage, "--static: %w", err)
+			return failure.Errorf(failure.UnusableFolder, "--static: %w", err)
 		}
 	}
 	if len(s.SendfileRoots) > 0 {
 		if f.sendfile, err = files.NewSendfile(s.SendfileRoots); err != nil {
-			return exitCodef(exitUsage, "--sendfile-root: %w", err)
+			return failure.Errorf(failure.UnusableFolder, "--sendfile-root: %w", err)
 		}
 	}
 	return nil
@@ -210,7 +211,7 @@ func (f *front) settle() error {
 	}
 	if s.Chdir != "" {
 		if err := os.Chdir(s.Chdir); err != nil {
-			return exitCodef(exitUsage, "--chdir: %w", err)
+			return failure.Errorf(failure.UnusableFolder, "--chdir: %w", err)
 		}
 	}
 	return nil
@@ -223,14 +224,14 @@ func (f *front) checkChroot() error {
 	info, err := os.Stat(s.Chroot)
 	switch {
 	case err != nil:
-		return exitCodef(exitUsage, "--chroot: %w", err)
+		return failure.Errorf(failure.UnusableFolder, "--chroot: %w", err)
 	case !info.IsDir():
-		return exitCodef(exitUsage, "--chroot: %s is not a folder", s.Chroot)
+		return failure.Errorf(failure.UnusableFolder, "--chroot: %s is not a folder", s.Chroot)
 	case os.Geteuid() != 0:
-		return exitCodef(exitUsage, "--chroot %q: only root can change the root folder", s.Chroot)
+		return failure.Errorf(failure.OnlyRoot, "--chroot %q: only root can change the root folder", s.Chroot)
 	}
 	if s.Chroot, err = filepath.Abs(s.Chroot); err != nil {
-		return exitCodef(exitUnexpected, "--chroot: %w", err)
+		return failure.Errorf(failure.UnusableFolder, "--chroot: %w", err)
 	}
 	return nil
 }
@@ -247,7 +248,7 @@ func (f *front) handOver() error {
 			continue
 		}
 		if err := f.identity.own(own.file); err != nil {
-			return exitCodef(exitListen, "cannot listen on %s: give it to the user: %w", s.origin.Bind, err)
+			return failure.Errorf(failure.SocketRights, "cannot listen on %s: give it to the user: %w", s.origin.Bind, err)
 		}
 	}
 	return nil
@@ -262,7 +263,7 @@ func (s *Settings) settleTempDir() error {
 	}
 	probe, err := wsgi.OpenTemp(s.TempDir)
 	if err != nil {
-		return exitCodef(exitUsage, "--tmp-dir: %w", err)
+		return failure.Errorf(failure.UnusableFolder, "--tmp-dir: %w", err)
 	}
 	return probe.Close()
 }
@@ -373,22 +374,31 @@ func (f *front) startPool(signals *signals) (*workers.Pool, error) {
 	case errors.Is(err, context.Canceled):
 		f.log.Info("stopped before the application was loaded")
 		return nil, nil
-	case errors.As(err, &boot) && boot.Code >= exitUsage && boot.Code <= exitInterpreter:
+	case errors.As(err, &boot) && boot.Code >= failure.ExitUsage && boot.Code <= failure.ExitInterpreter:
 		if f.settings().ErrorLogfile == "-" {
 			return nil, &exitError{boot.Code, errReported} // Python's own words say it better
 		}
-		return nil, exitCodef(boot.Code, "cannot serve %s; the reason is in %s", f.settings().App, f.settings().ErrorLogfile)
+		return nil, &exitError{boot.Code, failure.Errorf(failure.CannotServe, "cannot serve %s; the reason is in %s", f.settings().App, f.settings().ErrorLogfile)}
 	default:
-		return nil, exitCodef(exitUnexpected, "cannot serve %s: %w", f.settings().App, err)
+		return nil, failure.Errorf(bootFailure(boot, failure.CannotServe), "cannot serve %s: %w", f.settings().App, err)
 	}
 }
 
 // bootExit is the exit code for an application that could not be started.
 func bootExit(boot *workers.BootError) int {
-	if boot.Code >= exitUsage && boot.Code <= exitInterpreter {
+	if boot.Code >= failure.ExitUsage && boot.Code <= failure.ExitInterpreter {
 		return boot.Code
 	}
-	return exitUnexpected
+	return failure.ExitUnexpected
+}
+
+// bootFailure is the code for the same, where the pool knows more than an exit code;
+// boot may be nil.
+func bootFailure(boot *workers.BootError, otherwise failure.Code) failure.Code {
+	if boot == nil || boot.Failure == 0 {
+		return otherwise
+	}
+	return boot.Failure
 }
 
 func (f *front) poolOptions() (workers.Options, error) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"gowsgi/cmd/failure"
 )
 
 // A strangeFlag is one of gunicorn's that gowsgi has no setting for.
@@ -71,7 +73,7 @@ func (s *strangeFlag) meet(value string) (warning string, err error) {
 	case s.needless != "":
 		return fmt.Sprintf("--%s changes nothing: %s", s.name, s.needless), nil
 	}
-	return "", exitCodef(exitUsage, "--%s is gunicorn's, not gowsgi's: %s", s.name, s.refusal)
+	return "", failure.Errorf(failure.NotSupported, "--%s is gunicorn's, not gowsgi's: %s", s.name, s.refusal)
 }
 
 func judgeWorkerClass(value string) (warning string, err error) {
@@ -80,9 +82,9 @@ func judgeWorkerClass(value string) (warning string, err error) {
 	case class == "sync", class == "gthread", strings.HasPrefix(class, "gunicorn.workers.sync."), strings.HasPrefix(class, "gunicorn.workers.gthread."):
 		return "", nil // what gowsgi's workers are
 	case strings.Contains(class, "uvicorn"), strings.Contains(class, "asgi"), strings.Contains(class, "aiohttp"):
-		return "", exitCodef(exitUsage, "--worker-class %q serves ASGI applications; gowsgi serves WSGI ones", value)
+		return "", failure.Errorf(failure.NotSupported, "--worker-class %q serves ASGI applications; gowsgi serves WSGI ones", value)
 	}
-	return "", exitCodef(exitUsage, "--worker-class %q: gowsgi's workers are processes with threads (sync, gthread); "+
+	return "", failure.Errorf(failure.NotSupported, "--worker-class %q: gowsgi's workers are processes with threads (sync, gthread); "+
 		"for many requests that wait, give them --threads", value)
 }
 
@@ -106,7 +108,7 @@ func gunicornArguments(lookup func(string) (string, bool)) (func(*setting) (sayi
 		err = fmt.Errorf("%s belongs on the command line", line.asks)
 	}
 	if err != nil {
-		return nil, nil, exitCodef(exitUsage, "%s: %w", commandArguments, err)
+		return nil, nil, failure.Errorf(failure.Usage, "%s: %w", commandArguments, err)
 	}
 	for i := range line.warnings {
 		line.warnings[i] = commandArguments + ": " + line.warnings[i]

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gowsgi/cmd/failure"
 )
 
 func TestGunicorn_ItsCommandLineIsUnderstood(t *testing.T) {
@@ -39,7 +41,7 @@ func TestGunicorn_WhatCannotBeDoneIsRefused(t *testing.T) {
 		"a --spew":                           "--spew is gunicorn's",
 	} {
 		_, err := in(t, args, variables()).parse(&bytes.Buffer{}, "")
-		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitUsage {
+		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != failure.ExitUsage {
 			t.Errorf("gowsgi %s: %v, want %q", args, err, want)
 		}
 	}
@@ -64,7 +66,7 @@ func TestGunicorn_ArgumentsInTheVariable(t *testing.T) {
 		"a b":                 `GUNICORN_CMD_ARGS: unexpected argument "b"`,
 	} {
 		_, err := in(t, "a", variables("GUNICORN_CMD_ARGS", text)).parse(&bytes.Buffer{}, "")
-		if err == nil || !strings.HasPrefix(err.Error(), want) || exitCode(err) != exitUsage {
+		if err == nil || !strings.HasPrefix(err.Error(), want) || exitCode(err) != failure.ExitUsage {
 			t.Errorf("GUNICORN_CMD_ARGS=%s: %v, want %q", text, err, want)
 		}
 	}

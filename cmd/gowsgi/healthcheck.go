@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/wsgi/peers"
 )
 
@@ -34,7 +35,7 @@ const healthcheckUsage = "healthcheck [flags] [" + withinFlag + " DURATION] [URL
 // container engines want it.
 func runHealthcheck(args []string) error {
 	if err := healthcheck(args); err != nil {
-		return &exitError{exitUnexpected, err}
+		return &exitError{failure.ExitUnexpected, err}
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func healthcheck(args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	if err := target.ask(ctx); err != nil {
-		return fmt.Errorf("not ready: %w", err)
+		return failure.Errorf(failure.NotReady, "not ready: %w", err)
 	}
 	_, err = fmt.Printf("ready: %s\n", target)
 	return err
@@ -83,7 +84,7 @@ func takeWithin(args []string) (rest []string, within time.Duration, err error) 
 		}
 		if !joined {
 			if i++; i == len(args) {
-				return nil, 0, fmt.Errorf("%s: no value given (want DURATION)", withinFlag)
+				return nil, 0, failure.Errorf(failure.Usage, "%s: no value given (want DURATION)", withinFlag)
 			}
 			value = args[i]
 		}
@@ -91,7 +92,7 @@ func takeWithin(args []string) (rest []string, within time.Duration, err error) 
 			err = errors.New("no time at all (want more than 0)")
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("%s %q: %w", withinFlag, value, err)
+			return nil, 0, failure.Errorf(failure.BadValue, "%s %q: %w", withinFlag, value, err)
 		}
 	}
 	return rest, within, nil

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed"
 	"gowsgi/workers"
 )
@@ -26,11 +27,11 @@ type identity struct {
 }
 
 // identityOf looks up who the settings name. It is nil when the application runs
-// as who started gowsgi. Errors carry exitUsage.
+// as who started gowsgi. Errors have exit status 2.
 func identityOf(s *Settings) (*identity, error) {
 	if s.User == "" && s.Group == "" {
 		if s.Initgroups {
-			return nil, exitCodef(exitUsage, "%s: whose groups? say --user as well", s.Origins["initgroups"])
+			return nil, failure.Errorf(failure.SettingsContradict, "%s: whose groups? say --user as well", s.Origins["initgroups"])
 		}
 		return nil, nil
 	}
@@ -41,7 +42,7 @@ func identityOf(s *Settings) (*identity, error) {
 	if id.UID == os.Geteuid() && id.GID == os.Getegid() {
 		return nil, nil // as it is already
 	}
-	return nil, exitCodef(exitUsage, "%s: only root can run the application as another user or group; start gowsgi as root, or as that user without the flag", who(s))
+	return nil, failure.Errorf(failure.OnlyRoot, "%s: only root can run the application as another user or group; start gowsgi as root, or as that user without the flag", who(s))
 }
 
 // who is the setting that asks for somebody else, for errors.
@@ -58,18 +59,18 @@ func lookUp(s *Settings) (*identity, error) {
 	if s.User == "" {
 		id.account = accountOf(strconv.Itoa(id.UID))
 	} else if id.UID, id.account, err = findUser(s.User); err != nil {
-		return nil, exitCodef(exitUsage, "%s: %w", who(s), err)
+		return nil, failure.Errorf(failure.NoSuchUser, "%s: %w", who(s), err)
 	}
 	switch {
 	case s.Group != "":
 		if id.GID, err = findGroup(s.Group); err != nil {
-			return nil, exitCodef(exitUsage, "%s %q: %w", s.Origins["group"], s.Group, err)
+			return nil, failure.Errorf(failure.NoSuchUser, "%s %q: %w", s.Origins["group"], s.Group, err)
 		}
 	case id.account == nil:
-		return nil, exitCodef(exitUsage, "%s: no such user to take the group from; say --group as well", who(s))
+		return nil, failure.Errorf(failure.NoSuchUser, "%s: no such user to take the group from; say --group as well", who(s))
 	default:
 		if id.GID, err = number32(id.account.Gid); err != nil {
-			return nil, exitCodef(exitUsage, "%s: its group: %w", who(s), err)
+			return nil, failure.Errorf(failure.NoSuchUser, "%s: its group: %w", who(s), err)
 		}
 	}
 	// Never those of root, which would otherwise stay.
@@ -78,7 +79,7 @@ func lookUp(s *Settings) (*identity, error) {
 		err = id.initgroups()
 	}
 	if err != nil {
-		return nil, exitCodef(exitUsage, "%s: %w", who(s), err)
+		return nil, failure.Errorf(failure.NoSuchUser, "%s: %w", who(s), err)
 	}
 	return id, nil
 }
@@ -206,6 +207,6 @@ func (id *identity) own(file socketFile) error {
 func warnOfRoot(log *slog.Logger, s *Settings, id *identity) {
 	root := os.Geteuid() == 0 && (id == nil || id.UID == 0)
 	if root && s.User == "" && os.Getpid() != 1 {
-		log.Warn("the application runs as root; --user names another")
+		log.Warn("the application runs as root; --user names another", failure.Key, failure.RunsAsRoot)
 	}
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // A socket is a listener and where it came from.
@@ -176,9 +178,9 @@ func (i *inheritance) close(log *slog.Logger) {
 		if passed.file == nil {
 			continue
 		}
-		attrs := []any{"bind", passed.origin.Bind}
+		attrs := []any{failure.Key, failure.SocketLeftOver, "bind", passed.origin.Bind}
 		if passed.origin.Systemd {
-			attrs = []any{"name", passed.origin.Name, "hint", "add --bind systemd"}
+			attrs = []any{failure.Key, failure.SocketLeftOver, "name", passed.origin.Name, "hint", "add --bind systemd"}
 		}
 		log.Warn("a socket was passed that no --bind asks for", attrs...)
 		_ = passed.file.Close()
@@ -208,11 +210,11 @@ func openBinds(binds []Bind, s *Settings, passed *inheritance) ([]*socket, error
 		sockets = append(sockets, taken...)
 		switch {
 		case err != nil:
-			return sockets, exitCodef(exitListen, "cannot listen on %s: %w", b, err)
+			return sockets, failure.Errorf(failure.CannotListen, "cannot listen on %s: %w", b, err)
 		case len(taken) > 0:
 			continue
 		case b.Systemd:
-			return sockets, exitCodef(exitListen, "cannot listen on %s: %w", b, errNonePassed(b.Name))
+			return sockets, failure.Errorf(failure.NothingPassed, "cannot listen on %s: %w", b, errNonePassed(b.Name))
 		}
 		listener, err := listen(b, s.Backlog, fileRights{s.SocketMode, s.SocketOwner})
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/wsgi/http1"
 	"gowsgi/wsgi/peers"
 )
@@ -38,7 +39,7 @@ func (s *Settings) admission(log *slog.Logger) http1.Admission {
 	connections := s.MaxConnections
 	if files, most := openFilesLimit(); connections == 0 || connections > most {
 		if connections > 0 && s.Origins["max-connections"] != "default" {
-			log.Warn("not as many connections as --max-connections says: too few open files are allowed (ulimit -n)",
+			log.Warn("not as many connections as --max-connections says: too few open files are allowed (ulimit -n)", failure.Key, failure.TooFewDescriptors,
 				"--max-connections", connections, "open files", files, "connections", most)
 		}
 		connections = most

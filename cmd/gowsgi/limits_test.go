@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"gowsgi/cmd/failure"
 )
 
 func TestCommandLine_AllFieldsTogetherHaveRoomForOne(t *testing.T) {
@@ -25,7 +27,7 @@ func TestCommandLine_AllFieldsTogetherHaveRoomForOne(t *testing.T) {
 func TestCommandLine_ARateNeedsSomeTimeBefore(t *testing.T) {
 	const args = "--min-rate-grace 0 wsgi"
 	_, err := parseCommandLine(strings.Fields(args), variables(), &bytes.Buffer{}, "")
-	if exitCode(err) != exitUsage {
+	if exitCode(err) != failure.ExitUsage {
 		t.Errorf("parseCommandLine(%q) = %v, want a usage error", args, err)
 	}
 	parse(t, "--min-rate 0 "+args, variables())

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 func openTestErrorLog(t *testing.T, level slog.Level) (*ErrorLog, string) {
@@ -120,8 +122,8 @@ func TestErrorLog_KeepsTheOldFileWhenReopenFails(t *testing.T) {
 func TestOpenErrorLog_SaysWhichFileAndExits7(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no", "error.log")
 	_, err := openErrorLog(path, slog.LevelInfo)
-	want := fmt.Sprintf("cannot write the log file %q: no such file or directory", path)
-	if err == nil || err.Error() != want || exitCode(err) != exitFile {
+	want := fmt.Sprintf("cannot write the log file %q: no such file or directory: the folder %s does not exist", path, filepath.Dir(path))
+	if err == nil || err.Error() != want || exitCode(err) != failure.ExitFile {
 		t.Errorf("openErrorLog(%q) = %v (code %d), want %q (code 7)", path, err, exitCode(err), want)
 	}
 }
@@ -153,7 +155,7 @@ func TestErrorLog_CountsWhatAFullDiskLost(t *testing.T) {
 	log.Raw([]byte("four\n"))
 	log.Raw([]byte("five\n"))
 	got := regexp.MustCompile(`(?m)^\[[^]]+\] \[\d+\] `).ReplaceAllString(content(t, path), "")
-	want := "four\n[WARNING] log lines were lost lines=3 reason=\"no space left on device\"\nfive\n"
+	want := "four\n[WARNING] log lines were lost lines=3 reason=\"no space left on device\" [GW074]\nfive\n"
 	if got != want {
 		t.Errorf("log after a full disk = %q, want %q", got, want)
 	}
@@ -327,7 +329,7 @@ func TestAccessLog_TellsTheErrorLogWhatWasLost(t *testing.T) {
 	if got := content(t, path); got != entryLine {
 		t.Errorf("access log after a full disk = %q, want %q", got, entryLine)
 	}
-	want := `[WARNING] access log lines were lost lines=2 reason="no space left on device"` + "\n"
+	want := `[WARNING] access log lines were lost lines=2 reason="no space left on device" [GW074]` + "\n"
 	if got := content(t, errorPath); !strings.HasSuffix(got, want) {
 		t.Errorf("error log = %q, want it to end with %q", got, want)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 const (
@@ -31,14 +33,14 @@ type logFile struct {
 }
 
 // openLogFile opens path, or takes the stream when path is "-". A file is made
-// with mode 0640 where there is none. The error carries exitFile.
+// with mode 0640 where there is none. The error has exit status 7.
 func openLogFile(path string, stream int) (*logFile, error) {
 	if path == "-" {
 		return &logFile{fd: stream}, nil
 	}
 	fd, err := openForAppend(path)
 	if err != nil {
-		return nil, exitCodef(exitFile, "cannot write the log file %q: %w", path, err)
+		return nil, failure.Errorf(failure.LogUnwritable, "cannot write the log file %q: %w", path, unwritable(path, err))
 	}
 	return &logFile{path: path, fd: fd}, nil
 }
@@ -105,7 +107,7 @@ func (f *logFile) reopen() error {
 	}
 	fd, err := openForAppend(f.path)
 	if err != nil {
-		return fmt.Errorf("cannot reopen the log file %q, the old one stays in use: %w", f.path, err)
+		return fmt.Errorf("cannot reopen the log file %q, the old one stays in use: %w", f.path, unwritable(f.path, err))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/embed"
 )
 
@@ -45,6 +46,7 @@ func init() {
 		"check":       {runCheck, "check [flags] [MODULE[:APP]]", "as --check-config"},
 		"healthcheck": {runHealthcheck, healthcheckUsage, "ask the running server whether it is ready: status 0 or 1"},
 		"completion":  {runCompletion, "completion bash|zsh|fish", "print the completions for a shell"},
+		"explain":     {runExplain, "explain [CODE]", "tell what the code of a failure means, its cause and what to do; without one, list them"},
 		"man":         {runMan, "man", "print the manual page"},
 		"migrate":     {runMigrate, "migrate FILE", "print the gowsgi.toml that says what a gunicorn.conf.py or uwsgi.ini says"},
 	}
@@ -64,7 +66,7 @@ func serve(args []string, develop bool) error {
 	keepDescriptors()
 	dir, err := os.Getwd()
 	if err != nil {
-		return exitCodef(exitUnexpected, "the folder gowsgi was started in: %w", err)
+		return failure.Errorf(failure.Unexpected, "the folder gowsgi was started in: %w", err)
 	}
 	started := invocation{args, os.LookupEnv, dir, develop}
 	settings, err := started.parse(os.Stdout, "(embeds Python "+embed.Version+" of "+embed.Interpreter+")")

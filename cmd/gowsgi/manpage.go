@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"gowsgi/cmd/failure"
 )
 
 // runMan is `gowsgi man`.
 func runMan(args []string) error {
 	if len(args) > 0 {
-		return exitCodef(exitUsage, "usage: gowsgi man")
+		return failure.Errorf(failure.Usage, "usage: gowsgi man")
 	}
 	return writeManPage(os.Stdout)
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"gowsgi/cmd/failure"
 )
 
 // A migration collects what a file says, and what about it cannot be said here.
@@ -118,7 +120,7 @@ func (m *migration) write(out io.Writer) error {
 	writeNotes(&b, "No equivalent; look at each of these:", m.missing)
 	writeNotes(&b, "Not needed:", m.needless)
 	if _, err := readConfigFile(ownFile, b.Bytes()); err != nil {
-		return exitCodef(exitUnexpected, "what was made of %s cannot be read again: %w", m.file, err)
+		return failure.Errorf(failure.Unexpected, "what was made of %s cannot be read again: %w", m.file, err)
 	}
 	_, err := out.Write(b.Bytes())
 	return err
@@ -161,15 +163,15 @@ var migrators = map[string]func(path string) (*migration, error){
 // runMigrate is `gowsgi migrate`.
 func runMigrate(args []string) error {
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
-		return exitCodef(exitUsage, "usage: gowsgi %s", commands["migrate"].usage)
+		return failure.Errorf(failure.Usage, "usage: gowsgi %s", commands["migrate"].usage)
 	}
 	path := bareName(args[0])
 	if _, err := os.Stat(path); err != nil {
-		return exitCodef(exitUsage, "migrate: %w", err)
+		return failure.Errorf(failure.CannotMigrate, "migrate: %w", err)
 	}
 	read := migrators[strings.ToLower(filepath.Ext(path))]
 	if read == nil {
-		return exitCodef(exitUsage, "migrate: %q is neither gunicorn's (.py) nor uWSGI's (.ini, .xml, .yaml, .json)", path)
+		return failure.Errorf(failure.CannotMigrate, "migrate: %q is neither gunicorn's (.py) nor uWSGI's (.ini, .xml, .yaml, .json)", path)
 	}
 	m, err := read(path)
 	if err != nil {
@@ -177,7 +179,7 @@ func runMigrate(args []string) error {
 		if errors.As(err, &coded) {
 			return err
 		}
-		return exitCodef(exitUsage, "migrate: %w", err)
+		return failure.Errorf(failure.CannotMigrate, "migrate: %w", err)
 	}
 	return m.write(os.Stdout)
 }

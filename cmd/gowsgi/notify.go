@@ -16,6 +16,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // notifyPatience is how long a message may take: nothing but a manager that
@@ -114,7 +116,7 @@ func (n *notifier) complain(err error) {
 	if err == nil {
 		n.complained.Store(false)
 	} else if !n.complained.Swap(true) {
-		n.log.Warn("cannot notify the service manager", "socket", os.Getenv("NOTIFY_SOCKET"), "error", err)
+		n.log.Warn("cannot notify the service manager", failure.Key, failure.ManagerUnreachable, "socket", os.Getenv("NOTIFY_SOCKET"), "error", err)
 	}
 }
 
@@ -137,7 +139,7 @@ func withoutVariables(environment []string, names ...string) []string {
 func (f *front) keepWatchdog(ctx context.Context) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		f.log.Warn("the watchdog of the service manager cannot be served", "error", err)
+		f.log.Warn("the watchdog of the service manager cannot be served", failure.Key, failure.ManagerUnreachable, "error", err)
 	}
 	if interval == 0 || !f.notify.wanted {
 		return
@@ -148,7 +150,7 @@ func (f *front) keepWatchdog(ctx context.Context) {
 		if err := f.health(ctx, interval/4); err == nil {
 			f.notify.Watchdog()
 		} else if ctx.Err() == nil {
-			f.log.Error("the front is not well; the service manager will end it", "error", err)
+			f.log.Error("the front is not well; the service manager will end it", failure.Key, failure.NotWell, "error", err)
 		}
 		select {
 		case <-tick.C:

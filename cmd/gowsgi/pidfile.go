@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // A pidFile holds the process id of the running server, in decimal and with a
@@ -21,7 +23,7 @@ type pidFile struct {
 }
 
 // writePIDFile writes this process's id to path, whole or not at all. It refuses
-// when the file names another living process. The error carries exitFile.
+// when the file names another living process. The error has exit status 7.
 func writePIDFile(path string) (*pidFile, error) {
 	file := &pidFile{pid: os.Getpid()}
 	var err error
@@ -29,7 +31,7 @@ func writePIDFile(path string) (*pidFile, error) {
 		err = file.write()
 	}
 	if err != nil {
-		return nil, exitCodef(exitFile, "cannot write the pid file %q: %w", path, err)
+		return nil, failure.Errorf(failure.PIDUnwritable, "cannot write the pid file %q: %w", path, unwritable(besides(path), err))
 	}
 	return file, nil
 }
@@ -39,7 +41,7 @@ func writePIDFile(path string) (*pidFile, error) {
 func inheritPIDFile(path string) (*pidFile, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return nil, exitCodef(exitFile, "cannot find the pid file %q: %w", path, err)
+		return nil, failure.Errorf(failure.PIDUnwritable, "cannot find the pid file %q: %w", path, err)
 	}
 	return &pidFile{absolute, os.Getpid()}, nil
 }
@@ -50,7 +52,7 @@ func (f *pidFile) write() error {
 		return err
 	}
 	if err == nil && pid != f.pid && lives(pid, f.pid) {
-		return fmt.Errorf("process %d, which it names, is running; stop that, or remove the file if it is no gowsgi", pid)
+		return failure.Errorf(failure.PIDRunning, "process %d, which it names, is running: %s", pid, describeProcess(pid))
 	}
 	return f.put(f.pid)
 }
@@ -59,9 +61,15 @@ func (f *pidFile) write() error {
 // this one again. On an error it names whom it named before.
 func (f *pidFile) name(pid int) error {
 	if err := f.put(pid); err != nil {
-		return fmt.Errorf("cannot write the pid file %q: %w", f.path, err)
+		return failure.Errorf(failure.PIDUnwritable, "cannot write the pid file %q: %w", f.path, unwritable(besides(f.path), err))
 	}
 	return nil
+}
+
+// besides is a name like those of the files that are renamed to path: what counts is
+// its folder.
+func besides(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 }
 
 // put writes the file anew, whole or not at all.
@@ -108,7 +116,7 @@ func readPID(path string) (int, error) {
 	pid, err := strconv.Atoi(string(text))
 	if err != nil || pid < 0 {
 		// It may be somebody's data, named by mistake.
-		return 0, fmt.Errorf("%s holds something else than a process id", path)
+		return 0, failure.Errorf(failure.PIDNotOne, "%s holds something else than a process id", path)
 	}
 	return pid, nil
 }

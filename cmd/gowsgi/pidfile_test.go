@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"gowsgi/cmd/failure"
 )
 
 func TestPIDFile_LivesAsLongAsTheServer(t *testing.T) {
@@ -83,7 +85,7 @@ func TestPIDFile_TakesItsOwnThreadForNobody(t *testing.T) {
 func TestPIDFile_RefusesALivingServersAndOthersData(t *testing.T) {
 	parent := os.Getppid()
 	for text, want := range map[string]string{
-		fmt.Sprintln(parent): fmt.Sprintf("process %d, which it names, is running; stop that, or remove the file if it is no gowsgi", parent),
+		fmt.Sprintln(parent): fmt.Sprintf("process %d, which it names, is running: %s", parent, describeProcess(parent)),
 		"root:x:0":           "%s holds something else than a process id",
 	} {
 		path := filepath.Join(t.TempDir(), "gowsgi.pid")
@@ -95,7 +97,7 @@ func TestPIDFile_RefusesALivingServersAndOthersData(t *testing.T) {
 		}
 		want = fmt.Sprintf("cannot write the pid file %q: %s", path, want)
 		_, err := writePIDFile(path)
-		if err == nil || err.Error() != want || exitCode(err) != exitFile {
+		if err == nil || err.Error() != want || exitCode(err) != failure.ExitFile {
 			t.Errorf("writePIDFile(over %q) = %v (code %d), want %q (code 7)", text, err, exitCode(err), want)
 		}
 		if got := content(t, path); got != text {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // predecessorVariable tells a front that it is to replace another. Its value is
@@ -146,11 +148,11 @@ func (f *front) succeed() error {
 	if err != nil {
 		f.pool.Kill()
 		<-f.pool.Finished()
-		return exitCodef(exitUnexpected, "cannot take over: %w", err)
+		return failure.Errorf(failure.CannotTakeOver, "cannot take over: %w", err)
 	}
 	// A log rotation meanwhile was told to the other, which was the server then.
 	if err := f.reopen(); err != nil {
-		f.log.Error(fmt.Sprintf("cannot reopen a log, the old file is used on: %v", err))
+		f.log.Error(fmt.Sprintf("cannot reopen a log, the old file is used on: %v", err), failure.Key, failure.LogNotReopened)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/workers"
 	"gowsgi/wsgi"
 )
@@ -63,16 +64,16 @@ func (f *front) reloadInTurn(turn uint64) error {
 	case errors.Is(err, workers.ErrSuperseded):
 		f.log.Info("reload given up: another one has begun")
 	case errors.Is(err, errNotUnderstood):
-		f.log.Error("reload failed; the old workers serve on", "reason", err)
+		f.log.Error("reload failed; the old workers serve on", failure.Key, failure.Of(err, failure.ReloadFailed), "reason", err)
 		f.notify.Ready(f.summary() + "; a reload failed: " + err.Error())
-		return exitCodef(exitUsage, "%w; the old workers serve on", err)
+		return &exitError{failure.ExitUsage, failure.Errorf(failure.ReloadFailed, "%w; the old workers serve on", err)}
 	case errors.As(err, &boot):
 		why := bootReason(boot)
-		f.log.Error("reload failed; the old workers serve on", "reason", why)
+		f.log.Error("reload failed; the old workers serve on", failure.Key, bootFailure(boot, failure.ReloadFailed), "reason", why)
 		f.notify.Ready(f.summary() + "; a reload failed: " + why)
-		return exitCodef(bootExit(boot), "%s; the old workers serve on, the error log says more", why)
+		return &exitError{bootExit(boot), failure.Errorf(bootFailure(boot, failure.ReloadFailed), "%s; the old workers serve on, the error log says more", why)}
 	default:
-		f.log.Error("reload failed; the old workers serve on", "error", err)
+		f.log.Error("reload failed; the old workers serve on", failure.Key, failure.Of(err, failure.ReloadFailed), "error", err)
 		f.notify.Ready(f.summary() + "; a reload failed")
 	}
 	return err
@@ -103,11 +104,11 @@ func (f *front) beginReload(turn uint64) (next *Settings, wait func() error, err
 // bootReason is why new workers cannot serve, as briefly as it can be said.
 func bootReason(boot *workers.BootError) string {
 	switch boot.Code {
-	case exitImport:
+	case failure.ExitImport:
 		return "the application cannot be imported"
-	case exitApplication:
+	case failure.ExitApplication:
 		return "the module is there, but not the application in it"
-	case exitInterpreter:
+	case failure.ExitInterpreter:
 		return "Python cannot start"
 	}
 	return boot.Reason
@@ -125,7 +126,7 @@ func commandsAddress(pid int) *net.UnixAddr {
 func (f *front) answerCommands() (stop func()) {
 	l, err := net.ListenUnix("unix", commandsAddress(os.Getpid()))
 	if err != nil {
-		f.log.Warn("commands like gowsgi reload will not reach this server; signals do", "error", err)
+		f.log.Warn("commands like gowsgi reload will not reach this server; signals do", failure.Key, failure.CommandsDisabled, "error", err)
 		return func() {}
 	}
 	go func() {
@@ -149,8 +150,9 @@ func (f *front) answerCommand(c *net.UnixConn) {
 	defer func() { _ = c.Close() }()
 	peer, err := peerOf(c)
 	if err != nil || peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
-		f.log.Warn("a command was refused: it does not come from root or this server's user", "uid", peer.Uid, "pid", peer.Pid)
-		_, _ = fmt.Fprintf(c, "%d not permitted: ask as root or as the server's user\n", exitUnexpected)
+		f.log.Warn("a command was refused: it does not come from root or this server's user", failure.Key, failure.CommandRefused, "uid", peer.Uid, "pid", peer.Pid)
+		_, _ = fmt.Fprintf(c, "%d %s\n", failure.ExitUnexpected,
+			failure.CommandRefused.Tag("not permitted: ask as root or as the server's user"))
 		return
 	}
 	_ = c.SetDeadline(time.Now().Add(commandPatience)) // fails only when closed
@@ -159,7 +161,8 @@ func (f *front) answerCommand(c *net.UnixConn) {
 		return
 	}
 	if word = strings.TrimSpace(word); word != "reload" {
-		_, _ = fmt.Fprintf(c, "%d this server does not know the command %q\n", exitUsage, word)
+		_, _ = fmt.Fprintf(c, "%d %s\n", failure.ExitUsage,
+			failure.CommandUnknown.Tag(fmt.Sprintf("this server does not know the command %q", word)))
 		return
 	}
 	err = f.reload()
@@ -171,7 +174,7 @@ func reasonLine(err error) string {
 	if err == nil {
 		return "reloaded"
 	}
-	return strings.ReplaceAll(err.Error(), "\n", "; ")
+	return failure.Of(err, failure.ReloadFailed).Tag(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // peerOf tells which process has the other end of c.
@@ -202,26 +205,30 @@ func runReload(args []string) error {
 	}
 	c, err := net.DialUnix("unix", nil, commandsAddress(pid))
 	if err != nil {
-		return exitCodef(exitUnexpected, "no gowsgi with process id %d answers here: %w", pid, err)
+		return failure.Errorf(failure.ServerUnreachable, "no gowsgi with process id %d answers here: %w", pid, err)
 	}
 	defer func() { _ = c.Close() }()
 	if peer, err := peerOf(c); err != nil || int(peer.Pid) != pid {
-		return exitCodef(exitUnexpected, "process %d answers in the name of %d; not talking to it", peer.Pid, pid)
+		return failure.Errorf(failure.ServerUnreachable, "process %d answers in the name of %d; not talking to it", peer.Pid, pid)
 	}
 	if _, err := fmt.Fprintln(c, "reload"); err != nil {
-		return exitCodef(exitUnexpected, "ask process %d to reload: %w", pid, err)
+		return failure.Errorf(failure.ServerUnreachable, "ask process %d to reload: %w", pid, err)
 	}
 	answer, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil {
-		return exitCodef(exitUnexpected, "process %d ended without an answer: %w", pid, err)
+		return failure.Errorf(failure.ServerUnreachable, "process %d ended without an answer: %w", pid, err)
 	}
 	code, reason, _ := strings.Cut(strings.TrimSpace(answer), " ")
 	number, err := strconv.Atoi(code)
 	switch {
 	case err != nil:
-		return exitCodef(exitUnexpected, "process %d answered %q, which is no answer", pid, answer)
+		return failure.Errorf(failure.ServerUnreachable, "process %d answered %q, which is no answer", pid, answer)
 	case number != exitOK:
-		return exitCodef(number, "reload failed: %s", reason)
+		text, code, known := failure.Untag(reason)
+		if !known {
+			code = failure.ReloadFailed
+		}
+		return &exitError{number, failure.Errorf(code, "reload failed: %s", text)}
 	}
 	fmt.Println(reason)
 	return nil
@@ -244,15 +251,15 @@ func reloadTarget(args []string) (int, error) {
 	case len(args) == 2 && (args[0] == "--pid" || args[0] == "-p"):
 		content, err := os.ReadFile(args[1])
 		if err != nil {
-			return 0, exitCodef(exitFile, "pid file: %w; is the server running?", err)
+			return 0, failure.Errorf(failure.PIDUnreadable, "pid file: %w; is the server running?", err)
 		}
 		text = strings.TrimSpace(string(content))
 	default:
-		return 0, exitCodef(exitUsage, "usage: %s", reloadUsage)
+		return 0, failure.Errorf(failure.Usage, "usage: %s", reloadUsage)
 	}
 	pid, err := strconv.Atoi(text)
 	if err != nil || pid < 1 {
-		return 0, exitCodef(exitUsage, "%q is no process id; usage: %s", text, reloadUsage)
+		return 0, failure.Errorf(failure.Usage, "%q is no process id; usage: %s", text, reloadUsage)
 	}
 	return pid, nil
 }

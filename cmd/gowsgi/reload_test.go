@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gowsgi/cmd/failure"
 )
 
 func TestReloadTarget_IsAProcessIDOrAPidFile(t *testing.T) {
@@ -22,7 +24,7 @@ func TestReloadTarget_IsAProcessIDOrAPidFile(t *testing.T) {
 		t.Errorf("reloadTarget() with GOWSGI_PID = %d, %v, want 4711", pid, err)
 	}
 	t.Setenv("GOWSGI_PID", "")
-	for args, code := range map[string]int{"": exitUsage, "x": exitUsage, "-1": exitUsage, "0": exitUsage, "1 2": exitUsage, "--pid /none": exitFile} {
+	for args, code := range map[string]int{"": failure.ExitUsage, "x": failure.ExitUsage, "-1": failure.ExitUsage, "0": failure.ExitUsage, "1 2": failure.ExitUsage, "--pid /none": failure.ExitFile} {
 		if pid, err := reloadTarget(strings.Fields(args)); exitCode(err) != code {
 			t.Errorf("reloadTarget(%s) = %d, %v, want exit code %d", args, pid, err, code)
 		}

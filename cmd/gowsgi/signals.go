@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/wsgi/http1"
 )
 
@@ -147,10 +148,10 @@ func (f *front) serveOn(signals *signals, failed <-chan error) error {
 
 // lostListener ends a server that can no longer be reached.
 func (f *front) lostListener(signals *signals, err error) error {
-	return errors.Join(exitCodef(exitListen, "a listener failed: %w", err), f.stopQuickly(signals))
+	return errors.Join(failure.Errorf(failure.ListenerFailed, "a listener failed: %w", err), f.stopQuickly(signals))
 }
 
-var errNoProcesses = exitCodef(exitUnexpected, "all worker processes are gone")
+var errNoProcesses = failure.Errorf(failure.PoolGone, "all worker processes are gone")
 
 // obey does what a signal asks for that does not stop the server.
 func (f *front) obey(s os.Signal) {
@@ -190,7 +191,7 @@ func (f *front) stopAfter(signals *signals, settle func(context.Context) error) 
 		f.log.Info("stopped")
 		return nil
 	}
-	f.log.Warn("not everything ended in time; stopping quickly", "error", err)
+	f.log.Warn("not everything ended in time; stopping quickly", failure.Key, failure.StoppedQuickly, "error", err)
 	return f.stopQuickly(signals)
 }
 
@@ -204,7 +205,7 @@ func (f *front) stopQuickly(signals *signals) error {
 	f.server.Close()
 	f.redirect.Close()
 	if err := f.pool.Stop(ctx); err != nil {
-		f.log.Warn("workers had to be killed", "error", err)
+		f.log.Warn("workers had to be killed", failure.Key, failure.StoppedQuickly, "error", err)
 	}
 	f.log.Info("stopped")
 	return nil
@@ -213,7 +214,7 @@ func (f *front) stopQuickly(signals *signals) error {
 // reopenLogs lets a log rotator have the old files.
 func (f *front) reopenLogs() {
 	if err := f.reopen(); err != nil {
-		f.log.Error(fmt.Sprintf("cannot reopen a log, the old file is used on: %v", err))
+		f.log.Error(fmt.Sprintf("cannot reopen a log, the old file is used on: %v", err), failure.Key, failure.LogNotReopened)
 		return
 	}
 	f.log.Info("logs reopened", "at", time.Now().Format(time.RFC3339))

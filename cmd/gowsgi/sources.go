@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"gowsgi/cmd/failure"
 )
 
 // An invocation is how gowsgi was started. What it leads to can be found out
@@ -163,22 +165,22 @@ func (said sayings) settled() (*Settings, error) {
 		}
 	}
 	if len(settings.Binds) == 0 {
-		return nil, exitCodef(exitUsage, "%s: no address given", settings.Origins["bind"])
+		return nil, failure.Errorf(failure.SettingsContradict, "%s: no address given", settings.Origins["bind"])
 	}
 	bounds := processResources()
 	if !settings.Reload { // a development server serves one person
 		settings.limitWorkers(bounds)
 	}
 	if err := settings.settleWorkers(); err != nil {
-		return nil, exitCodef(exitUsage, "%w", err)
+		return nil, failure.Errorf(failure.SettingsContradict, "%w", err)
 	}
 	settings.limitMemory(bounds)
 	settings.settleHeader()
 	if err := settings.settleTLS(); err != nil {
-		return nil, exitCodef(exitUsage, "%w", err)
+		return nil, failure.Errorf(failure.SettingsContradict, "%w", err)
 	}
 	if settings.MinRate > 0 && settings.MinRateGrace == 0 {
-		return nil, exitCodef(exitUsage, "%s: with no time at all no request is fast enough (want more than 0, or --min-rate 0)",
+		return nil, failure.Errorf(failure.SettingsContradict, "%s: with no time at all no request is fast enough (want more than 0, or --min-rate 0)",
 			settings.Origins["min-rate-grace"])
 	}
 	return settings, nil
@@ -189,7 +191,7 @@ func (said sayings) store(row *setting, settings *Settings) error {
 	settings.Origins[row.name] = one.origin
 	for _, text := range one.texts {
 		if err := row.store(settings, text); err != nil {
-			return exitCodef(exitUsage, "%s %q: %w", one.origin, text, err)
+			return failure.Errorf(failure.BadValue, "%s %q: %w", one.origin, text, err)
 		}
 	}
 	return nil
@@ -200,16 +202,16 @@ func (said sayings) store(row *setting, settings *Settings) error {
 func (said sayings) storeApplication(settings *Settings) error {
 	one := said[application.name]
 	if len(one.texts) == 0 {
-		return exitCodef(exitUsage, "no application given; usage: %s", usageLine)
+		return failure.Errorf(failure.NoApplication, "no application given; usage: %s", usageLine)
 	}
 	settings.Origins[application.name] = one.origin
 	switch err := application.store(settings, one.texts[0]); {
 	case err == nil:
 		return nil
 	case one.origin == argument:
-		return exitCodef(exitUsage, "%w", err)
+		return failure.Errorf(failure.BadApplicationName, "%w", err)
 	default:
-		return exitCodef(exitUsage, "%s: %w", one.origin, err)
+		return failure.Errorf(failure.BadApplicationName, "%s: %w", one.origin, err)
 	}
 }
 
@@ -237,7 +239,7 @@ func (i invocation) readEnvFiles(s *Settings) error {
 			err = parseEnvFile(name, string(content), values, i.lookup)
 		}
 		if err != nil {
-			return exitCodef(exitUsage, "%s: %w", s.Origins["env-file"], err)
+			return failure.Errorf(failure.BadEnvFile, "%s: %w", s.Origins["env-file"], err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/environ"
 	"gowsgi/wsgi"
 	"gowsgi/wsgi/http1"
@@ -125,7 +126,7 @@ func (f *front) openCertificates() error {
 	}
 	var err error
 	if f.certificates, err = secure.Open(o); err != nil {
-		return exitCodef(exitListen, "TLS: %w", err)
+		return failure.Errorf(failure.CertificateUnusable, "TLS: %w", err)
 	}
 	return nil
 }
@@ -136,7 +137,7 @@ func (f *front) reloadCertificates() {
 		return
 	}
 	if err := f.certificates.Reload(); err != nil {
-		f.log.Error("certificates cannot be loaded again; the old ones stay in force", "error", err)
+		f.log.Error("certificates cannot be loaded again; the old ones stay in force", failure.Key, failure.CertificateStale, "error", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/environ"
 )
 
@@ -24,8 +25,8 @@ func TestCommandLine_RefusesTLSSettingsThatDoNotFit(t *testing.T) {
 		"--certfile a --redirect-http https://127.0.0.1:1 x": "without TLS",
 	} {
 		_, err := parseCommandLine(strings.Fields(args), variables(), nil, "")
-		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitUsage {
-			t.Errorf("parseCommandLine(%q) = %v (code %d), want %q (code %d)", args, err, exitCode(err), want, exitUsage)
+		if err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != failure.ExitUsage {
+			t.Errorf("parseCommandLine(%q) = %v (code %d), want %q (code %d)", args, err, exitCode(err), want, failure.ExitUsage)
 		}
 	}
 }

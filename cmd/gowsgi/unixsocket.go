@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // fileRights says whose the file of a unix socket is to be. Abstract sockets have
@@ -173,16 +175,16 @@ func (r fileRights) apply(file socketFile) error {
 		return err
 	}
 	if now.Dev != file.Device || now.Ino != file.Inode || now.Nlink != 1 {
-		return errors.New("somebody has put something else in the socket's place")
+		return failure.Errorf(failure.SocketRights, "somebody has put something else in the socket's place")
 	}
 	if r.owner.given {
 		if err := unix.Fchownat(fd, "", r.owner.uid, r.owner.gid, unix.AT_EMPTY_PATH); err != nil {
-			return fmt.Errorf("--socket-owner: %w; only root can give files away, others to a group they are in", err)
+			return failure.Errorf(failure.SocketRights, "--socket-owner: %w; only root can give files away, others to a group they are in", err)
 		}
 	}
 	if r.mode != 0 {
 		if err := os.Chmod(name, r.mode); err != nil {
-			return fmt.Errorf("--socket-mode: %w", err)
+			return failure.Errorf(failure.SocketRights, "--socket-mode: %w", err)
 		}
 	}
 	return nil
@@ -218,11 +220,15 @@ func lockFolder(folder string) (unlock func(), err error) {
 func explainUnix(path string, err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("%w; stop what listens there or choose another with --bind", unix.EADDRINUSE)
+		who := ""
+		if holder := holderOfUnix(path); holder != "" {
+			who = ", by " + holder
+		}
+		return failure.Errorf(failure.AddressInUse, "%w%s", unix.EADDRINUSE, who)
 	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("the folder %s does not exist", filepath.Dir(path))
-	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w; the folder %s must be readable and writable", unix.EACCES, filepath.Dir(path))
+		return failure.Errorf(failure.SocketFolder, "the folder %s does not exist", filepath.Dir(path))
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EROFS):
+		return failure.Errorf(failure.SocketFolder, "%w; the folder %s must be readable and writable: %s", err, filepath.Dir(path), obstacle(path))
 	}
 	return err
 }
@@ -237,15 +243,23 @@ func removeStale(path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
-		return errors.New("there is a file of that name that is not a socket; remove it or choose another path")
+		return failure.Errorf(failure.SocketPathTaken, "there is a file of that name that is not a socket")
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second) //nolint:noctx // nothing could cancel it, and it ends by itself
+	who := ""
 	if err == nil {
+		who = listenerOf(conn)
 		_ = conn.Close()
 	}
 	// A full backlog (EAGAIN) has a living owner as well.
 	if err == nil || errors.Is(err, unix.EAGAIN) {
-		return errors.New("another server accepts connections there; stop it or choose another path")
+		if who == "" {
+			who = holderOfUnix(path)
+		}
+		if who != "" {
+			who = ": " + who
+		}
+		return failure.Errorf(failure.AddressInUse, "another server accepts connections there%s", who)
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		return fmt.Errorf("cannot tell whether the socket there is in use: %w", err)

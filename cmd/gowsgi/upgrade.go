@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/wsgi/http1"
 )
 
@@ -80,13 +81,13 @@ type upgrade struct {
 func (f *front) beginUpgrade() {
 	switch {
 	case f.upgrade != nil:
-		f.log.Warn("an upgrade is under way already")
+		f.log.Warn("an upgrade is under way already", failure.Key, failure.UpgradeUnderWay)
 		return
 	case f.leaving.Load():
-		f.log.Warn("cannot upgrade: this server is stopping")
+		f.log.Warn("cannot upgrade: this server is stopping", failure.Key, failure.UpgradeImpossible)
 		return
 	case os.Getpid() == 1:
-		f.log.Error("cannot upgrade: as process 1 gowsgi cannot leave its place to another; start a new container and stop this one")
+		f.log.Error("cannot upgrade: as process 1 gowsgi cannot leave its place to another; start a new container and stop this one", failure.Key, failure.UpgradeImpossible)
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -118,7 +119,7 @@ func (f *front) endUpgrade() bool {
 		return true
 	}
 	f.upgrade = nil
-	f.log.Error("the upgrade failed; this gowsgi goes on serving", "error", u.err)
+	f.log.Error("the upgrade failed; this gowsgi goes on serving", failure.Key, failure.Of(u.err, failure.UpgradeFailed), "error", u.err)
 	f.notify.Status(f.summary() + "; an upgrade failed")
 	return false
 }
@@ -139,7 +140,7 @@ func (f *front) abortUpgrade(sig unix.Signal) {
 	}
 	f.leaveSockets()
 	if err := unix.Kill(u.successor, sig); err != nil {
-		f.log.Error("cannot stop the gowsgi that serves now", "pid", u.successor, "error", err)
+		f.log.Error("cannot stop the gowsgi that serves now", failure.Key, failure.SuccessorNotEnded, "pid", u.successor, "error", err)
 	}
 }
 
@@ -309,7 +310,11 @@ func (s *successor) await(ctx context.Context, want byte, patience time.Duration
 // lost says how a successor ended that has ended the talk.
 func (s *successor) lost() error {
 	s.kill()
-	return fmt.Errorf("the new gowsgi (pid %d) ended before it could serve: %s", s.pid(), s.process.ProcessState)
+	code := failure.UpgradeFailed
+	if s.process.ProcessState.ExitCode() == failure.LibraryMissing.Page().Exit { // of the dynamic linker
+		code = failure.LibraryMissing
+	}
+	return failure.Errorf(code, "the new gowsgi (pid %d) ended before it could serve: %s", s.pid(), s.process.ProcessState)
 }
 
 // kill ends the successor, and its zygote and workers with it, if it has not

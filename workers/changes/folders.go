@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // mostFolders bounds the walk: somebody may start in their home.
@@ -249,7 +251,7 @@ func (w *Watcher) crowded() bool {
 	}
 	if !w.warned {
 		w.warned = true
-		w.o.Log.Warn("there are too many folders to watch all of them; start in the application's own folder", "folder", w.o.Root, "watched", mostFolders)
+		w.o.Log.Warn("there are too many folders to watch all of them; start in the application's own folder", failure.Key, failure.TooManyFolders, "folder", w.o.Root, "watched", mostFolders)
 	}
 	return true
 }

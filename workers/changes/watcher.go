@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // Engine says how changes are noticed.
@@ -292,7 +294,7 @@ func (w *Watcher) beginAnew() {
 }
 
 func (w *Watcher) pollInstead(err error) {
-	w.o.Log.Warn("changes are looked for by polling: the kernel tells of no more files (fs.inotify.max_user_watches, max_user_instances)", "every", w.o.Every, "error", err)
+	w.o.Log.Warn("changes are looked for by polling: the kernel tells of no more files (fs.inotify.max_user_watches, max_user_instances)", failure.Key, failure.ChangesPolled, "every", w.o.Every, "error", err)
 }
 
 // tell notes a change and puts its telling off.

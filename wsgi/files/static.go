@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/environ"
 )
 
@@ -86,7 +87,7 @@ func (s *Static) find(path []byte) (*mounted, []byte) {
 // .gz, that one is sent to clients that decode it.
 func (s *Static) Serve(x Exchange, r *environ.Request) {
 	if err := s.serve(x, r); errors.Is(err, ErrShrunk) {
-		s.log.Error("a static file could not be sent as a whole", "path", string(r.Path), "error", err)
+		s.log.Error("a static file could not be sent as a whole", failure.Key, failure.StaticNotServed, "path", string(r.Path), "error", err)
 	}
 }
 
@@ -112,7 +113,7 @@ func (s *Static) serve(x Exchange, r *environ.Request) error {
 func (s *Static) missing(x Exchange, r *environ.Request, err error) error {
 	status := statusOf(err)
 	if status != 404 && !errors.Is(err, errNotRegular) {
-		s.log.Warn("a static file cannot be served", "path", string(r.Path), "error", err)
+		s.log.Warn("a static file cannot be served", failure.Key, failure.StaticNotServed, "path", string(r.Path), "error", err)
 	}
 	if status == 403 {
 		status = 404

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // Admission bounds how many connections are open. Zero means no limit. What is beyond gets a small answer
@@ -90,7 +92,7 @@ func (s *Server) admit(nc net.Conn) (peer netip.Addr, ok bool) {
 		return peer, true
 	}
 	if due > 0 {
-		s.log.Warn("connections turned away: too many are open", "turned away", due,
+		s.log.Warn("connections turned away: too many are open", failure.Key, failure.TooManyConnections, "turned away", due,
 			"limit", a.Connections, "limit per address", a.ConnectionsPerIP, "last client", nc.RemoteAddr().String())
 	}
 	s.turnAway(nc, refusalText(refusal))

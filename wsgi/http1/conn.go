@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/environ"
 )
 
@@ -180,7 +181,7 @@ func (c *conn) serve() {
 // end closes the connection whatever became of it.
 func (c *conn) end() {
 	if p := recover(); p != nil {
-		c.srv.log.Error("handler panicked", "panic", p, "stack", string(debug.Stack()))
+		c.srv.log.Error("handler panicked", failure.Key, failure.HandlerPanicked, "panic", p, "stack", string(debug.Stack()))
 		c.x.Abort()
 	}
 	_ = c.nc.Close()

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/environ"
 )
 
@@ -125,7 +126,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		default:
 			if wait == 0 {
-				s.log.Error("cannot accept connections, trying again", "listener", l.Addr().String(), "error", err)
+				s.log.Error("cannot accept connections, trying again", failure.Key, failure.CannotAccept, "listener", l.Addr().String(), "error", err)
 			}
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			time.Sleep(wait)

@@ -7,6 +7,7 @@ import (
 
 	h2 "golang.org/x/net/http2"
 
+	"gowsgi/cmd/failure"
 	"gowsgi/environ"
 	"gowsgi/wsgi/http1"
 )
@@ -104,7 +105,7 @@ func (st *stream) run(status int, why string) {
 func (st *stream) end() {
 	c := st.c
 	if p := recover(); p != nil {
-		c.srv.log.Error("handler panicked", "panic", p, "stack", string(debug.Stack()))
+		c.srv.log.Error("handler panicked", failure.Key, failure.HandlerPanicked, "panic", p, "stack", string(debug.Stack()))
 	}
 	if !st.x.ended {
 		st.x.Abort()

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // ListenOptions says how a Listener takes connections.
@@ -145,7 +147,7 @@ func (l *listener) read(c net.Conn) {
 func (l *listener) refuse(c net.Conn, err error) {
 	_ = c.Close()
 	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-		l.o.Log.Warn("connection refused", "peer", c.RemoteAddr().String(), "error", err)
+		l.o.Log.Warn("connection refused", failure.Key, failure.ProxyHeaderRefused, "peer", c.RemoteAddr().String(), "error", err)
 	}
 }
 

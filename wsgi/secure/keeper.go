@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 // Pair names the files of one certificate, PEM both. CertFile holds the chain, the server's own certificate
@@ -139,7 +141,7 @@ func (k *Keeper) loadPair(pair Pair) (tls.Certificate, error) {
 		return certificate, fmt.Errorf("certificate %s with private key %s: %w", pair.CertFile, pair.KeyFile, short(err))
 	}
 	if left := time.Until(certificate.Leaf.NotAfter); left < warnBefore {
-		k.o.Log.Warn("a certificate has expired or is about to", "file", pair.CertFile, "until", certificate.Leaf.NotAfter.Format(time.DateTime))
+		k.o.Log.Warn("a certificate has expired or is about to", failure.Key, failure.CertificateExpires, "file", pair.CertFile, "until", certificate.Leaf.NotAfter.Format(time.DateTime))
 	}
 	return certificate, nil
 }

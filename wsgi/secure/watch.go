@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gowsgi/cmd/failure"
 )
 
 // DefaultInterval is how often Watch looks.
@@ -40,7 +42,7 @@ func (k *Keeper) Watch(ctx context.Context, interval time.Duration) {
 			continue
 		}
 		if err := k.Reload(); err != nil {
-			k.o.Log.Error("the changed certificates cannot be used; the old ones stay in force", "error", err)
+			k.o.Log.Error("the changed certificates cannot be used; the old ones stay in force", failure.Key, failure.CertificateStale, "error", err)
 		}
 	}
 }
