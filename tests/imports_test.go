@@ -1,7 +1,7 @@
 package tests
 
 // Which package may import which: a statement of policy, to be changed by a
-// decision and not to make a build pass. ARCHITECTURE.md says why.
+// decision and not to make a build pass. ARCHITECTURE.md has it, too.
 
 import (
 	"encoding/json"
