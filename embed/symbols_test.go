@@ -47,6 +47,7 @@ var ofNoModule = map[string]bool{
 // reachable lists the names of CPython in this program and, where it was linked
 // with LIBPYTHON=shared, in the library it has loaded.
 func reachable(t *testing.T) []string {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

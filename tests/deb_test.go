@@ -131,6 +131,7 @@ esac
 `
 
 func installsAndPurges(t *testing.T, path string) {
+	t.Helper()
 	root := newDebianRoot(t)
 	if before := root.named(t); len(before) > 0 {
 		t.Fatalf("the fresh system has %q, want nothing of gowsgi", before)
@@ -145,7 +146,7 @@ func installsAndPurges(t *testing.T, path string) {
 		root.write(t, "srv/app/app.py", flaskThere)
 		s := StartWith(t, Options{Under: root.under(), Binary: "/usr/bin/gowsgi", Args: []string{"--chdir", "/srv/app", "-w", "2"}, App: "app:app"})
 		want := "/usr/lib/python3/dist-packages/flask/__init__.py /usr/bin/python3 /usr/lib/python3"
-		if r := s.Ask("/"); r.Status != 200 || !strings.HasPrefix(string(r.Body), want) {
+		if r := s.Ask("/"); r.Status != 200 || !strings.HasPrefix(r.Body, want) {
 			t.Errorf("GET / = %s %q, want 200 %q…", r.Line(), r.Body, want)
 		}
 		s.Stop()

@@ -128,7 +128,7 @@ func TestWheel_ServesInItsVirtualenv(t *testing.T) {
 			o.App, o.Dir = "app", dir
 			s := StartWith(t, o)
 			want := strings.Join([]string{venv, filepath.Join(bin, "python"), module}, "\n") + "\n"
-			if r := s.Ask("/"); r.Status != 200 || !strings.HasPrefix(string(r.Body), want) {
+			if r := s.Ask("/"); r.Status != 200 || !strings.HasPrefix(r.Body, want) {
 				t.Errorf("GET / = %s %q, want 200 and first %q", r.Line(), r.Body, want)
 			}
 			s.Stop()

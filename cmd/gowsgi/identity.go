@@ -195,7 +195,7 @@ func (id *identity) own(file socketFile) error {
 	if err := unix.Fstat(fd, &now); err != nil {
 		return err
 	}
-	same := uint64(now.Dev) == file.Device && now.Ino == file.Inode
+	same := now.Dev == file.Device && now.Ino == file.Inode
 	if !same || now.Mode&unix.S_IFMT != unix.S_IFSOCK || now.Nlink != 1 || int(now.Uid) != os.Geteuid() {
 		return errors.New("somebody has put something else in its place")
 	}

@@ -53,23 +53,27 @@ var manExamples = [][2]string{
 }
 
 // roff collects lines of a page.
-type roff struct{ strings.Builder }
+type roff struct{ lines []string }
+
+func (p *roff) line(format string, args ...any) {
+	p.lines = append(p.lines, fmt.Sprintf(format, args...)+"\n")
+}
 
 func writeManPage(out io.Writer) error {
 	p := &roff{}
-	fmt.Fprintf(p, ".TH GOWSGI 1 \"\" \"gowsgi %s\" \"User commands\"\n", roffText(version))
+	p.line(".TH GOWSGI 1 \"\" \"gowsgi %s\" \"User commands\"", roffText(version))
 	p.section("NAME")
 	p.text("gowsgi - serve a Python WSGI application")
 	p.section("SYNOPSIS")
 	p.text(usageLine)
 	for _, name := range commandNames() {
-		p.WriteString(".br\n")
+		p.line(".br")
 		p.text("gowsgi " + commands[name].usage)
 	}
 	p.section("DESCRIPTION")
 	p.text("MODULE is imported in worker processes; APP, application if it is not given, is the object in it to call for each request: " +
 		"a dotted name, or one that is called with literal arguments, as in app:create_app(debug=False).")
-	p.WriteString(".PP\n")
+	p.line(".PP")
 	p.text("Flags win over variables, variables over the configuration file, that over defaults. " +
 		"Durations are seconds, or have units: 1m30s, 500ms. Sizes are bytes, or have units: 64K, 10M, 2GiB. " +
 		"A flag that is on can be switched off: --preload=false.")
@@ -79,11 +83,11 @@ func writeManPage(out io.Writer) error {
 		row := &table[i]
 		if row.group != group {
 			group = row.group
-			fmt.Fprintf(p, ".SS %s\n", roffText(group))
+			p.line(".SS %s", roffText(group))
 		}
 		p.item(row.spelling(), row.help+row.note()+"; variable "+row.env())
 	}
-	p.WriteString(".SS Others\n")
+	p.line(".SS Others")
 	for _, o := range others {
 		spelling := "--" + o.name
 		if o.short != "" {
@@ -103,11 +107,11 @@ func writeManPage(out io.Writer) error {
 	p.item(commandArguments, "further flags, as gunicorn takes them")
 	p.item("VIRTUAL_ENV", "the virtualenv whose packages the application sees, unless gowsgi itself lies in one; without either the folder .venv of the working folder")
 	p.items("EXAMPLES", manExamples)
-	_, err := io.WriteString(out, p.String())
+	_, err := io.WriteString(out, strings.Join(p.lines, ""))
 	return err
 }
 
-func (p *roff) section(title string) { fmt.Fprintf(p, ".SH %s\n", title) }
+func (p *roff) section(title string) { p.line(".SH %s", title) }
 
 func (p *roff) items(title string, items [][2]string) {
 	p.section(title)
@@ -118,13 +122,13 @@ func (p *roff) items(title string, items [][2]string) {
 
 // item is a term and, indented below it, what it means.
 func (p *roff) item(term, meaning string) {
-	p.WriteString(".TP\n")
-	fmt.Fprintf(p, ".B %s\n", roffText(term))
+	p.line(".TP")
+	p.line(".B %s", roffText(term))
 	p.text(meaning)
 }
 
 // text is a line of running text.
-func (p *roff) text(text string) { fmt.Fprintf(p, "%s\n", roffText(text)) }
+func (p *roff) text(text string) { p.line("%s", roffText(text)) }
 
 // roffText is text as it is: nothing in it is a request or an escape.
 func roffText(text string) string {

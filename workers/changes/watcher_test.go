@@ -452,6 +452,7 @@ func TestWatcher_MissesNothingInAStorm(t *testing.T) {
 
 // storm does one thing of those that editors, git and people do.
 func storm(t *testing.T, source *rand.Rand, root string) {
+	t.Helper()
 	dirs := []string{"", "a", "a/b", "c", "c/d/e"}
 	dir := dirs[source.IntN(len(dirs))]
 	name := filepath.Join(dir, fmt.Sprintf("f%d.html", source.IntN(6)))

@@ -147,8 +147,8 @@ func (n *Named) Close() { _ = n.file.Close() }
 func (n *Named) WriteHead(x Exchange, r *environ.Request, status int, reason []byte, fields []environ.Header) error {
 	v, fields := n.adopt(fields)
 	get := string(r.Method) == "GET"
-	switch {
-	case status == 200 || status == 206:
+	switch status {
+	case 200, 206:
 		a := readAsked(nil)
 		if get || string(r.Method) == "HEAD" {
 			a = readAsked(r.Headers)
@@ -158,7 +158,7 @@ func (n *Named) WriteHead(x Exchange, r *environ.Request, status int, reason []b
 		if n.reply.status != 200 || status != 200 {
 			reason = []byte(reasons[n.reply.status])
 		}
-	case status == 204 || status == 205 || status == 304:
+	case 204, 205, 304:
 		n.reply = reply{status: status, length: -1, fields: fields}
 	default:
 		n.reply = reply{status: status, part: part{0, n.info.Size()}, length: n.info.Size(), fields: fields, body: string(r.Method) != "HEAD"}

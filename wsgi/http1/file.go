@@ -125,8 +125,8 @@ func (x *Exchange) sendFrom(f *os.File, offset, length int64) error {
 
 // isFileError tells what is wrong with the file from what is wrong with the connection.
 func isFileError(err error) bool {
-	errno, ok := err.(syscall.Errno)
-	return ok && (errno == syscall.EIO || errno == syscall.EINVAL || errno == syscall.EBADF || errno == syscall.ENOMEM)
+	var errno syscall.Errno
+	return errors.As(err, &errno) && (errno == syscall.EIO || errno == syscall.EINVAL || errno == syscall.EBADF || errno == syscall.ENOMEM)
 }
 
 // sendfile is sendfile(2) of up to length bytes: as many as one call takes, waiting only for the first.

@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -30,7 +31,7 @@ func (c *conn) secure() bool {
 	if d := c.rules.Header; d > 0 {
 		_ = nc.SetDeadline(time.Now().Add(d)) // fails only on a closed connection, as will the handshake
 	}
-	if err := nc.Handshake(); err != nil {
+	if err := nc.HandshakeContext(context.Background()); err != nil {
 		c.explainPlain(err)
 		return false
 	}
