@@ -215,7 +215,7 @@ func TestFaults_TimeoutReplacesAStoppedWorker(t *testing.T) {
 	t.Run("between requests", func(t *testing.T) {
 		s := Start(t, "misbehave.dying", "-t", "1s", "--graceful-timeout", "100ms")
 		old := s.workerPIDs()[0]
-		kill(t, old, unix.SIGSTOP)
+		freeze(t, old)
 		if r := s.Ask("/alive"); r.Status != 200 || r.Body == fmt.Sprintf("alive %d\n", old) {
 			t.Errorf("GET /alive = %s %q, want the successor's answer", r.Line(), r.Body)
 		}

@@ -280,7 +280,7 @@ func TestHealthcheck_ReadsVariablesAndURLs(t *testing.T) {
 // A server that takes connections and says nothing is not ready, soon.
 func TestHealthcheck_DoesNotWaitForLong(t *testing.T) {
 	s := Start(t, "hello")
-	s.Signal(unix.SIGSTOP)
+	freeze(t, s.PID())
 	t.Cleanup(func() { s.signal(unix.SIGCONT) })
 	code, output := healthcheck(t, nil, "--within", "200ms", "-b", s.Host())
 	if want := fmt.Sprintf("not ready: http://%s/-/readyz: context deadline exceeded [GW135]\n", s.Host()); code != 1 || !strings.Contains(output, want) {

@@ -38,6 +38,20 @@ func readProcess(pid int) (p Process, ok bool) {
 	return p, true
 }
 
+// freeze stops a process by SIGSTOP and waits until each of its threads has
+// stopped: the signal is on its way when kill(2) returns.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	kill(t, pid, unix.SIGSTOP)
+	await(t, fmt.Sprintf("the stop of process %d", pid), func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/stat", pid))
+		return len(threads) > 0 && !slices.ContainsFunc(threads, func(thread string) bool {
+			stat, _ := os.ReadFile(thread)
+			return !strings.Contains(string(stat), ") T ")
+		})
+	})
+}
+
 // everything lists all processes, zombies among them.
 func everything() []Process {
 	var found []Process

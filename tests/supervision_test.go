@@ -213,7 +213,7 @@ func TestSupervision_RecoversFromTheZygotesDeath(t *testing.T) {
 func TestSupervision_ReplacesAZygoteThatHangs(t *testing.T) {
 	s := Start(t, "misbehave.slow", "-w", "1", "--startup-timeout", "3")
 	mark := s.Mark()
-	kill(t, s.Zygote(), unix.SIGSTOP)
+	freeze(t, s.Zygote())
 	s.Signal(unix.SIGTTIN)
 	s.WaitForSince(mark, "the zygote does not fork")
 	s.WaitForSince(mark, "zygote died")
