@@ -144,13 +144,18 @@ func TestDrainDelay_ServesOnAndIsNotReady(t *testing.T) {
 	kept.Get("/sleep?seconds=0")
 	s.Signal(unix.SIGTERM)
 	s.WaitFor("--drain-delay")
+	onKept := kept.Get("/sleep?seconds=0")
+	if got := onKept.Value("Connection"); got != "close" {
+		t.Errorf("while draining: Connection on a kept connection = %q, want close", got)
+	}
+	kept.WantEOF()
 	if r := s.Ask("/-/readyz"); r.Line() != "503 Service Unavailable" {
 		t.Errorf("while draining: GET /-/readyz = %s, want 503", r.Line())
 	}
 	if r := s.Ask("/-/healthz"); r.Status != 200 {
 		t.Errorf("while draining: GET /-/healthz = %s, want 200", r.Line())
 	}
-	for name, r := range map[string]*Response{"kept": kept.Get("/sleep?seconds=0"), "new": s.Ask("/sleep?seconds=0")} {
+	for name, r := range map[string]*Response{"kept": onKept, "new": s.Ask("/sleep?seconds=0")} {
 		if r.Body != "done\n" {
 			t.Errorf("while draining: a request on a %s connection = %s %q, want done", name, r.Line(), r.Body)
 		}

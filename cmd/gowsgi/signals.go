@@ -116,13 +116,17 @@ func (f *front) watch(signals *signals, failed <-chan error) error {
 // serveOn lets --drain-delay pass, and then stops gracefully. All the while new
 // connections are served: whoever sends them learns from the probe for readiness
 // that they should go elsewhere, and takes a while to look. Another SIGTERM ends the
-// delay.
+// delay. Clients that keep connections would stay until these are closed, at a moment
+// when a request can be on its way: they are asked to connect anew, as soon as they
+// are answered.
 func (f *front) serveOn(signals *signals, failed <-chan error) error {
 	delay := f.settings().DrainDelay
 	if delay == 0 {
 		return f.stopGracefully(signals)
 	}
 	f.log.Info("serving on until load balancers have noticed (--drain-delay)", "for", delay)
+	f.server.Part()
+	f.redirect.Part()
 	over := time.After(delay)
 	for {
 		select {

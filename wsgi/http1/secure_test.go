@@ -16,8 +16,9 @@ import (
 
 // other stands for the engine of HTTP/2: it notes what it is handed and says hello.
 type other struct {
-	conns chan handed
-	away  chan struct{}
+	conns  chan handed
+	parted chan struct{}
+	away   chan struct{}
 }
 
 type handed struct {
@@ -26,13 +27,15 @@ type handed struct {
 }
 
 func newOther() *other {
-	return &other{conns: make(chan handed, 1), away: make(chan struct{}, 1)}
+	return &other{conns: make(chan handed, 1), parted: make(chan struct{}), away: make(chan struct{}, 1)}
 }
 
 func (o *other) ServeConn(nc net.Conn, first []byte, common environ.Request) {
 	o.conns <- handed{string(first), common}
 	_, _ = io.WriteString(nc, "hello\n")
 }
+
+func (o *other) Part() { close(o.parted) }
 
 func (o *other) GoAway() {
 	select {

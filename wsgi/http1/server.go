@@ -61,7 +61,9 @@ type HTTP2 interface {
 	// ServeConn serves nc until it ends. first was read of it already; common holds what all its
 	// requests have in common.
 	ServeConn(nc net.Conn, first []byte, common environ.Request)
-	// GoAway makes all its connections end when their requests are served. It does not wait.
+	// Part makes the connections it has end when their requests are served; others may come. It does not wait.
+	Part()
+	// GoAway does the same with those that come later, too.
 	GoAway()
 }
 
@@ -78,6 +80,7 @@ type Server struct {
 	o       Options // but for what is in rules
 	rules   atomic.Pointer[rules]
 	log     *slog.Logger
+	parting atomic.Bool // every answer is its connection's last
 	closing atomic.Bool // no new connections, and every answer is its connection's last
 	hasty   atomic.Bool // connections end where they would wait for another request
 
@@ -220,6 +223,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	drained := s.awaitDrained()
 	s.mu.Unlock()
 	return await(ctx, drained)
+}
+
+// Part asks clients to go elsewhere while they still can be served here: every answer from now on is the last on
+// its connection, and says so. New connections are accepted on. It does not wait. A connection on which
+// nothing comes stays open.
+func (s *Server) Part() {
+	s.parting.Store(true)
+	if s.o.HTTP2 != nil {
+		s.o.HTTP2.Part()
+	}
 }
 
 // Drain is Shutdown for a server whose listening sockets another process accepts from already: no client

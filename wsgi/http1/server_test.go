@@ -132,6 +132,23 @@ func TestServer_ShutdownClosesIdleConnectionsAndLetsExchangesFinish(t *testing.T
 	}
 }
 
+func TestServer_PartAnswersOneMoreRequestOnEachConnectionAndTakesNewOnes(t *testing.T) {
+	engine := newOther()
+	s, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: echo, HTTP2: engine})
+	idle := dial(t, addr)
+	idle.send(get)
+	idle.answer("GET")
+	s.Part()
+	<-engine.parted
+	for name, c := range map[string]*client{"old": idle, "new": dial(t, addr)} {
+		c.send(get)
+		if resp, _ := c.answer("GET"); !resp.Close {
+			t.Errorf("answer on a connection that is %s after Part says close: false, want true", name)
+		}
+		c.expectClosed()
+	}
+}
+
 func TestServer_DrainAnswersOneMoreRequestOnIdleConnections(t *testing.T) {
 	s, addr := serve(t, Options{Timeouts: defaultTimeouts, Handler: echo})
 	fresh, idle := dial(t, addr), dial(t, addr)

@@ -320,6 +320,22 @@ func TestGoAway_ServesWhatHasBegun(t *testing.T) {
 	c.wantClosed()
 }
 
+// Who was told to go elsewhere, and is sent here again, must not be turned away once more.
+func TestPart_ServesConnectionsThatComeLater(t *testing.T) {
+	c := connect(t, options(echo))
+	c.ask(1, true, get("/")...)
+	c.read(1)
+	c.server.Part()
+	c.wantGoAway(h2.ErrCodeNo)
+	later := connectTo(t, c.server)
+	later.ask(1, true, get("/")...)
+	if a := later.read(1); a.status != "200" {
+		t.Errorf("status on a connection that comes after Part = %s, want 200", a.status)
+	}
+	c.server.GoAway()
+	later.wantGoAway(h2.ErrCodeNo)
+}
+
 // A connection that comes when the server leaves already gets its one round trip.
 func TestGoAway_ConnectionThatComesLate(t *testing.T) {
 	c := connect(t, options(echo))

@@ -100,6 +100,14 @@ func (s *Server) ServeConn(nc net.Conn, first []byte, common environ.Request) {
 func (s *Server) GoAway() {
 	s.mu.Lock()
 	s.leaving = true
+	s.mu.Unlock()
+	s.Part()
+}
+
+// Part tells the clients of the connections there are that these end, as GoAway does. Connections that come later
+// are served as ever: a client that was told at once would come again, and again.
+func (s *Server) Part() {
+	s.mu.Lock()
 	conns := make([]*conn, 0, len(s.conns))
 	for c := range s.conns {
 		conns = append(conns, c)
