@@ -17,9 +17,12 @@ const MostAhead = 15
 const (
 	leastAhead = 3
 	usualAhead = 7 // before the pace is known
-	// paceCalls are counted before the pace is looked at again: what one costs
-	// in the clock's noise is then forgotten, and a change is seen at once.
+	// paceCalls are counted before the pace is looked at again, or those of a
+	// paceSpan: what one costs in the clock's noise is then forgotten. An application
+	// that has become slow takes long for so many calls, and all the while as many
+	// would be laid out behind each slow one as when it was quick.
 	paceCalls = 64
+	paceSpan  = 100 * time.Millisecond
 	// frontWait is how long the front may have to wait for a processor that
 	// other processes use: about a turn of the kernel's scheduler.
 	frontWait = 2 * time.Millisecond
@@ -36,10 +39,11 @@ type pace struct {
 // count takes note of a call that begins now with so many workers. It says
 // whether the number to be laid out ahead has changed.
 func (p *pace) count(now time.Time, workers int) bool {
-	if p.calls++; p.calls < paceCalls && !p.since.IsZero() {
+	p.calls++
+	took := now.Sub(p.since)
+	if p.calls < paceCalls && took < paceSpan {
 		return false
 	}
-	took := now.Sub(p.since)
 	known := !p.since.IsZero() && workers > 0
 	before := p.laidAhead()
 	if known {

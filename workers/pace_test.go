@@ -42,6 +42,27 @@ func TestPace_IsUsualBeforeItIsKnown(t *testing.T) {
 	}
 }
 
+// Calls that come slowly must not need many of them to be noticed.
+func TestPace_SeesWithinASpanThatCallsHaveBecomeSlow(t *testing.T) {
+	var p pace
+	now := time.Unix(1, 0)
+	for range 2 * paceCalls {
+		p.count(now, 2)
+		now = now.Add(10 * time.Microsecond)
+	}
+	if got := p.laidAhead(); got != MostAhead {
+		t.Fatalf("laid ahead at a call every 10 µs = %d, want %d", got, MostAhead)
+	}
+	slow := paceSpan / 2
+	for range 2 {
+		now = now.Add(slow)
+		p.count(now, 2)
+	}
+	if got := p.laidAhead(); got != leastAhead {
+		t.Errorf("laid ahead after 2 calls in %s = %d, want %d", 2*slow, got, leastAhead)
+	}
+}
+
 // A night without requests must not be counted into the morning's pace for long.
 func TestPace_FollowsAChange(t *testing.T) {
 	var p pace
