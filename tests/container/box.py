@@ -80,7 +80,8 @@ class Box:
     def __enter__(self):
         os.makedirs(self.top)
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork"]
+            ["setpriv", "--pdeathsig=KILL"]  # with these tests
+            + ["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork"]
             + ["--kill-child", "/bin/sh", "-euc", self.script()],
             cwd=LAYERS,
             stdin=subprocess.DEVNULL,
@@ -126,8 +127,12 @@ class Box:
     def entry(self):
         """The entry point, in the root, as the user."""
         user, home = self.user()
+        uid, gid = user.split(":")
+        # To become somebody else makes the kernel forget what --kill-child said: that
+        # PID 1, and so all of the box, dies with unshare.
         return (
-            ["setpriv", "--no-new-privs", "chroot", "--userspec=" + user, self.top]
+            ["chroot", self.top, "setpriv", "--no-new-privs", "--pdeathsig=KILL"]
+            + ["--reuid=" + uid, "--regid=" + gid, "--clear-groups"]
             + ["/usr/bin/env", "-i", "-C", self.config.workdir]
             + self.variables(home)
             + self.config.entrypoint
@@ -245,4 +250,5 @@ class Box:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+        self.stderr.wait_for_end()  # everybody in it has gone
         os.rmdir(self.top)
