@@ -242,6 +242,11 @@ func TestHealthcheck_FindsTheServerOfItsSettings(t *testing.T) {
 			if code, output := healthcheck(t, nil, ask...); code != 0 || !strings.HasPrefix(output, "ready: ") || strings.Count(output, "\n") != 1 {
 				t.Errorf("gowsgi healthcheck %q = %d %q, want 0 and one line", ask, code, output)
 			}
+			if url := s.URL(""); strings.HasPrefix(url, "https:") {
+				if code, output := healthcheck(t, nil, url); code != 0 {
+					t.Errorf("gowsgi healthcheck %s = %d %q, want 0", url, code, output)
+				}
+			}
 			s.Stop()
 			if code, output := healthcheck(t, nil, ask...); code != 1 || strings.Count(output, "\n") != 2 || !strings.Contains(output, " [GW135]\ngowsgi: help: ") {
 				t.Errorf("with nobody there: gowsgi healthcheck %q = %d %q, want 1, one line with GW135, and one with what to do", ask, code, output)
@@ -271,6 +276,7 @@ func TestHealthcheck_ReadsVariablesAndURLs(t *testing.T) {
 		{nil, []string{"--within"}, 1, "no value"},
 		{nil, []string{"--within=0"}, 1, "no time at all"},
 		{nil, []string{"http://127.0.0.1:0/x"}, 1, "port out of range"},
+		{nil, []string{"ftp://" + s.Host()}, 1, "want http:// or https://"},
 		// Of several addresses, one that needs no certificate of the client.
 		{[]string{"GOWSGI_BIND=https://127.0.0.1:1,http://" + s.Host(), "GOWSGI_CERTFILE=x"}, nil, 0, "ready: http://" + s.Host()},
 		{[]string{"GOWSGI_BIND=192.0.2.1:1,systemd," + s.Host()}, nil, 0, "ready: http://" + s.Host()},

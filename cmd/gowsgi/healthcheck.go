@@ -154,6 +154,9 @@ func (s *Settings) readyTarget(rest []string) (*target, error) {
 		if strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://") {
 			return t, t.aimAt(arg, s)
 		}
+		if strings.Contains(arg, "://") {
+			return nil, fmt.Errorf("%q: no such URL can be asked (want http:// or https://)", arg)
+		}
 	}
 	if s.HealthPath == nil {
 		return nil, fmt.Errorf("%s: the server answers no health checks; give a URL to ask instead", s.Origins["health-path"])
@@ -211,6 +214,9 @@ func (s *Settings) bestBind() (Bind, error) {
 		return Bind{}, fmt.Errorf("the settings do not say where %s is; give a URL", s.Binds[0])
 	}
 	best := max(0, slices.IndexFunc(reached, func(b Bind) bool { return !s.underTLS(b) }))
+	if s.underTLS(reached[best]) && s.CertReqs == tls.RequireAndVerifyClientCert {
+		return Bind{}, fmt.Errorf("at %s clients need a certificate (%s), and the health check has none: let the server listen at a unix socket or at http://127.0.0.1, too", reached[best], s.Origins["cert-reqs"])
+	}
 	return reached[best].dialable(), nil
 }
 
@@ -256,7 +262,7 @@ func (t *target) ask(ctx context.Context) error {
 	}
 	request.Header.Set("User-Agent", "gowsgi-healthcheck/"+version)
 	t.protocols.SetHTTP1(!t.only2)
-	t.protocols.SetHTTP2(t.only2)
+	t.protocols.SetHTTP2(true) // under TLS the server chooses
 	t.protocols.SetUnencryptedHTTP2(t.only2)
 	client := http.Client{
 		Transport: &http.Transport{

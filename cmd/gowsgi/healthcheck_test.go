@@ -21,12 +21,13 @@ func TestHealthcheck_AsksWhereTheServerListens(t *testing.T) {
 		"--health-path /- -b 192.0.2.1:1":            "http://192.0.2.1:1/-/readyz",
 		"--certfile c -b 127.0.0.1:1":                "https://127.0.0.1:1/-/readyz",
 		"--certfile c -b 127.0.0.1:1 -b unix:/run/x": "unix:/run/x:/-/readyz",
-		"--certfile c -b https://127.0.0.1:1 -b http://127.0.0.1:2":   "http://127.0.0.1:2/-/readyz",
-		"--certfile c -b https://unix:/run/x":                         "https://unix:/run/x:/-/readyz",
-		"-b systemd -b fd://3 -b 127.0.0.1:0 -b 127.0.0.1:4":          "http://127.0.0.1:4/-/readyz",
-		"-b 127.0.0.1:1 https://example.org":                          "https://example.org/-/readyz",
-		"-b 127.0.0.1:1 --health-path none http://example.org:81/up?": "http://example.org:81/up?",
-		"-b 127.0.0.1:1 shop:application":                             "http://127.0.0.1:1/-/readyz",
+		"--certfile c -b https://127.0.0.1:1 -b http://127.0.0.1:2":                    "http://127.0.0.1:2/-/readyz",
+		"--certfile c --ca-certs c --cert-reqs required -b 127.0.0.1:1 -b unix:/run/x": "unix:/run/x:/-/readyz",
+		"--certfile c -b https://unix:/run/x":                                          "https://unix:/run/x:/-/readyz",
+		"-b systemd -b fd://3 -b 127.0.0.1:0 -b 127.0.0.1:4":                           "http://127.0.0.1:4/-/readyz",
+		"-b 127.0.0.1:1 https://example.org":                                           "https://example.org/-/readyz",
+		"-b 127.0.0.1:1 --health-path none http://example.org:81/up?":                  "http://example.org:81/up?",
+		"-b 127.0.0.1:1 shop:application":                                              "http://127.0.0.1:1/-/readyz",
 	} {
 		got, err := aim(t, line)
 		if err != nil || got.String() != want {
@@ -34,11 +35,12 @@ func TestHealthcheck_AsksWhereTheServerListens(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"--health-path none":      "answers no health checks",
-		"-b :80":                  "GOWSGI_HEALTH_PATH",
-		"-b 192.0.2.1:80":         "GOWSGI_HEALTH_PATH",
-		"-b systemd -b fd://3":    "give a URL",
-		"-b 127.0.0.1:0":          "give a URL",
+		"--health-path none":   "answers no health checks",
+		"-b :80":               "GOWSGI_HEALTH_PATH",
+		"-b 192.0.2.1:80":      "GOWSGI_HEALTH_PATH",
+		"-b systemd -b fd://3": "give a URL",
+		"-b 127.0.0.1:0":       "give a URL",
+		"--certfile c --ca-certs c --cert-reqs required -b 127.0.0.1:1": "clients need a certificate (--cert-reqs)",
 		"http://127.0.0.1:99999/": "port out of range",
 	} {
 		if got, err := aim(t, line); err == nil || !strings.Contains(err.Error(), want) {
