@@ -291,6 +291,22 @@ func TestDev_AZygoteBootsAheadOfTheSave(t *testing.T) {
 	}
 }
 
+// An application may write what it imports, each time it is loaded.
+func TestDev_WhatTheApplicationWritesItselfDoesNotHoldRequestsUp(t *testing.T) {
+	for name, text := range map[string]string{"the same": "'1'", "another": "str(time.time_ns())"} {
+		t.Run(name, func(t *testing.T) {
+			p := newProject(t)
+			p.save("app.py", "import time\nwith open('written.py', 'w') as file:\n    file.write('VERSION = ' + "+text+")\n"+
+				"import written\ntime.sleep(0.1)\n"+projectApp)
+			s := p.start("--no-livereload")
+			for i := range 3 {
+				p.version("part.py", fmt.Sprint("v", i))
+				wantBody(t, s, "/", fmt.Sprint("v", i))
+			}
+		})
+	}
+}
+
 func TestDev_BrokenCodeGetsAPageUntilItIsMended(t *testing.T) {
 	p := newProject(t)
 	s := p.start()
@@ -441,8 +457,8 @@ func TestDev_OpenPagesAreToldToRefresh(t *testing.T) {
 	p := newProject(t)
 	s := p.start()
 	page := s.Ask("/page", "Accept: text/html", "Sec-Fetch-Dest: document")
-	if !strings.HasSuffix(page.Body, "</script></body></html>") || page.Value("Content-Length") != strconv.Itoa(len(page.Body)) {
-		t.Fatalf("page = %s, %q, want a script in it", page.Value("Content-Length"), page.Body)
+	if !strings.HasPrefix(page.Body, "<html><body>v0</body></html><script>") || page.Value("Content-Length") != strconv.Itoa(len(page.Body)) {
+		t.Fatalf("page = %s, %q, want a script behind it", page.Value("Content-Length"), page.Body)
 	}
 	mine := regexp.MustCompile(`const mine="([^"]+)"`).FindStringSubmatch(page.Body)
 	response, err := http.Get(s.URL("/-/gowsgi/livereload"))

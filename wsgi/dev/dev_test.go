@@ -209,23 +209,27 @@ func page(c *client, r *environ.Request, status int, fields []environ.Header, le
 	}
 }
 
-func TestInject_PutsTheScriptBeforeTheEndOfThePage(t *testing.T) {
+func TestInject_PutsTheScriptAtTheEndOfThePage(t *testing.T) {
 	html := header("Content-Type", "text/html; charset=utf-8", "ETag", `"1"`)
+	const text = "<script>'</body>'</script></html>" // no end of the body
 	for _, c := range []struct {
 		name   string
+		status int
 		length int64
 		blocks []string
 	}{
-		{"whole", 16, []string{"<p></BODY></html>"[:16]}},
-		{"of unknown length", -1, []string{"<p></BODY></html"}},
-		{"in pieces", 16, []string{"<p><", "/BO", "DY></html"}},
-		{"in pieces of unknown length", -1, []string{"<p></", "BODY", "></html"}},
+		{"whole", 200, 33, []string{text}},
+		{"of unknown length", 200, -1, []string{text}},
+		{"in pieces", 200, 33, []string{text[:9], text[9:]}},
+		{"in pieces of unknown length", 200, -1, []string{text[:9], text[9:]}},
+		{"about what is not there", 404, 33, []string{text}},
+		{"about a failure", 500, 33, []string{text}},
 	} {
 		got := &client{}
-		page(got, request("GET"), 200, html, c.length, c.blocks...)
-		before, script, _ := strings.Cut(got.body, "<script>")
-		if before != "<p>" || !strings.HasSuffix(script, "</script></BODY></html") || !got.finished {
-			t.Errorf("a page %s: body = %q, want a script before </BODY", c.name, got.body)
+		page(got, request("GET"), c.status, html, c.length, c.blocks...)
+		script, found := strings.CutPrefix(got.body, text)
+		if !found || !strings.HasPrefix(script, "<script>") || !strings.HasSuffix(script, "</script>") || !got.finished || got.status != c.status {
+			t.Errorf("a page %s: %d %q, want %d and a script behind the page", c.name, got.status, got.body, c.status)
 		}
 		if len(c.blocks) == 1 && c.length > 0 && got.length != int64(len(got.body)) || (len(c.blocks) > 1 || c.length < 0) && got.length != -1 {
 			t.Errorf("a page %s: length = %d of %d", c.name, got.length, len(got.body))
@@ -258,7 +262,9 @@ func TestInject_LeavesAloneWhatIsNoPage(t *testing.T) {
 		"encoded":      {request("GET"), 200, header("Content-Type", "text/html", "Content-Encoding", "gzip")},
 		"curl's":       {request("GET", "Accept", "*/*"), 200, header("Content-Type", "text/html")},
 		"with policy":  {request("GET"), 200, header("content-security-policy", "default-src 'self'", "Content-Type", "text/html")},
-		"not found":    {request("GET"), 404, header("Content-Type", "text/html")},
+		"to be kept":   {request("GET"), 200, header("Content-Type", "text/html", "Content-Disposition", `attachment; filename="x.html"`)},
+		"no ASCII":     {request("GET"), 200, header("Content-Type", "text/html; charset=UTF-16")},
+		"redirected":   {request("GET"), 302, header("Content-Type", "text/html")},
 		"posted":       {request("POST"), 200, header("Content-Type", "text/html")},
 		"fetched":      {request("GET", "Sec-Fetch-Dest", "empty"), 200, header("Content-Type", "text/html")},
 		"a htmx part":  {request("GET", "HX-Request", "true"), 200, header("Content-Type", "text/html")},

@@ -14,13 +14,18 @@ import (
 // when its length is known again.
 const wholePage = 1 << 20
 
-// Inject returns an exchange that puts the script into the answer before
-// </body>, or at its end, if it is a page that a browser asked for: an answer of
-// 200 to GET, text/html, not encoded. Pages with a Content-Security-Policy are left alone: it may forbid
-// the script, and it is the application's business.
+// Inject returns an exchange that puts the script at the end of the answer if it is
+// a page that a browser asked for with GET: text/html, not encoded, an error's page
+// as well, for that is what is mended next. Pages with a Content-Security-Policy are
+// left alone: it may forbid the script, and it is the application's business. So are
+// files to be kept.
+//
+// The end, behind </html>, is where a script does no harm whatever the page is made
+// of: </body> may be part of a script's text. HTML standard, §13.2.6.4.22 "The
+// after after body insertion mode", has it belong to the body.
 //
 // A page that comes in one piece keeps its Content-Length. Of one that comes in
-// several nothing is held back but what may be the beginning of </body>.
+// several nothing is held back.
 func (l *Livereload) Inject(x wsgi.Exchange, r *environ.Request) wsgi.Exchange {
 	if string(r.Method) != "GET" || formFor(r) != markup || strings.EqualFold(field(r, "X-Requested-With"), "XMLHttpRequest") || field(r, "HX-Request") != "" {
 		return x
@@ -43,15 +48,12 @@ type injection struct {
 	fields []environ.Header
 	length int64
 	body   []byte
-	tail   []byte // of what was sent: it may be the beginning of </body
 }
-
-var endOfBody = []byte("</body")
 
 // WriteHead implements wsgi.Exchange.
 func (i *injection) WriteHead(status int, reason []byte, fields []environ.Header, length int64) error {
-	i.held, i.script, i.body, i.tail = false, nil, nil, nil // of a head that was held and is not to be
-	if status != 200 || !isPage(fields) || length == 0 {
+	i.held, i.script, i.body = false, nil, nil // of a head that was held and is not to be
+	if status != 200 && status < 400 || !isPage(fields) || length == 0 {
 		return i.Exchange.WriteHead(status, reason, fields, length)
 	}
 	i.script = i.element
@@ -70,6 +72,10 @@ func isPage(fields []environ.Header) bool {
 		switch strings.ToLower(string(f.Name)) {
 		case "content-type":
 			page = isHTML(f.Value)
+		case "content-disposition":
+			if kind, _, _ := strings.Cut(string(f.Value), ";"); !strings.EqualFold(strings.TrimSpace(kind), "inline") {
+				return false
+			}
 		case "content-encoding", "content-security-policy", "content-range", "digest", "content-digest", "repr-digest", "content-md5":
 			return false
 		}
@@ -105,60 +111,12 @@ func (i *injection) Write(p []byte) (int, error) {
 		i.body = append(i.body, p...)
 		return len(p), nil
 	}
-	if i.script == nil {
-		return i.Exchange.Write(p)
-	}
-	if err := i.pass(p); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// pass sends p, with the script where it belongs, but for an end that may be the
-// beginning of </body.
-func (i *injection) pass(p []byte) error {
-	all := append(i.tail, p...)
-	if at := find(all); at >= 0 {
-		all = insert(all, at, i.script)
-		i.script, i.tail = nil, nil
-		return i.send(all)
-	}
-	keep := 0
-	for n := min(len(all), len(endOfBody)-1); n > 0; n-- {
-		if bytes.EqualFold(all[len(all)-n:], endOfBody[:n]) {
-			keep = n
-			break
-		}
-	}
-	i.tail = bytes.Clone(all[len(all)-keep:])
-	return i.send(all[:len(all)-keep])
+	return i.Exchange.Write(p)
 }
 
 func (i *injection) send(p []byte) error {
 	_, err := i.Exchange.Write(p)
 	return err
-}
-
-// find is where </body begins, in any case of its letters; -1: nowhere.
-func find(p []byte) int {
-	for from := 0; ; {
-		at := bytes.IndexByte(p[from:], '<')
-		if at < 0 || len(p)-from-at < len(endOfBody) {
-			return -1
-		}
-		from += at
-		if bytes.EqualFold(p[from:from+len(endOfBody)], endOfBody) {
-			return from
-		}
-		from++
-	}
-}
-
-func insert(p []byte, at int, what []byte) []byte {
-	whole := make([]byte, 0, len(p)+len(what))
-	whole = append(whole, p[:at]...)
-	whole = append(whole, what...)
-	return append(whole, p[at:]...)
 }
 
 // Flush implements wsgi.Exchange. A page that is not complete by now comes in
@@ -180,7 +138,7 @@ func (i *injection) release() error {
 	}
 	body := i.body
 	i.body = nil
-	return i.pass(body)
+	return i.send(body)
 }
 
 // Finish implements wsgi.Exchange.
@@ -191,7 +149,7 @@ func (i *injection) Finish() error {
 			return err
 		}
 	case i.script != nil:
-		if err := i.send(append(i.tail, i.script...)); err != nil {
+		if err := i.send(i.script); err != nil {
 			return err
 		}
 	}
@@ -205,11 +163,7 @@ func (i *injection) whole() error {
 	i.held = false
 	length, body, fields := i.length, i.body, i.fields
 	if int64(len(body)) == length {
-		at := find(body)
-		if at < 0 {
-			at = len(body)
-		}
-		body, fields = insert(body, at, i.script), unmeasured(fields)
+		body, fields = append(body, i.script...), unmeasured(fields)
 		length = int64(len(body))
 	}
 	if err := i.Exchange.WriteHead(i.status, i.reason, fields, length); err != nil {

@@ -131,8 +131,8 @@ func (l *Livereload) Serve(x wsgi.Exchange, r *environ.Request) {
 // IsLivereload says whether a request is for the stream.
 func IsLivereload(r *environ.Request) bool { return string(r.Path) == LivereloadPath }
 
-// isHTML says whether a Content-Type is that of a page.
+// isHTML says whether a Content-Type is that of a page that ASCII can be added to.
 func isHTML(value []byte) bool {
-	kind, _, _ := strings.Cut(string(value), ";")
-	return strings.EqualFold(strings.TrimSpace(kind), "text/html")
+	kind, parameters, _ := strings.Cut(strings.ToLower(string(value)), ";")
+	return strings.TrimSpace(kind) == "text/html" && !strings.Contains(parameters, "utf-16") && !strings.Contains(parameters, "utf-32")
 }
