@@ -41,11 +41,14 @@ type devServer struct {
 	begun      chan struct{} // closed when the pool has been started
 
 	mu      sync.Mutex
-	attempt int          // to load the application; the newest
-	ahead   int          // number of the attempt that a zygote is being started for
-	warm    []string     // modules it has imported
-	stale   int          // how often such a zygote was of no use: what it had read changed
-	unread  bool         // a change was seen that no attempt has begun for yet
+	attempt int      // to load the application; the newest
+	ahead   int      // number of the attempt that a zygote is being started for
+	warm    []string // modules it has imported
+	stale   int      // how often such a zygote was of no use: what it had read changed
+	loading bool     // the newest attempt is under way
+	unread  bool     // a change was seen that no attempt has begun for yet
+	during  bool     // it was seen while an attempt was under way
+	writes  devWrites
 	changed []string     // files since the application could be loaded
 	failure *dev.Failure // why it cannot be; nil: it can
 }
@@ -56,7 +59,7 @@ func (f *front) openDevServer() error {
 	if !s.Reload {
 		return nil
 	}
-	d := &devServer{front: f, attempt: 1, begun: make(chan struct{}), terminal: openDevTerminal()}
+	d := &devServer{front: f, attempt: 1, loading: true, begun: make(chan struct{}), terminal: openDevTerminal()}
 	var err error
 	if d.folder, err = workingFolder(s.Chdir); err != nil {
 		return failure.Errorf(failure.CannotWatch, "cannot tell which folder to watch: %w", err)
@@ -198,22 +201,39 @@ func (d *devServer) started(err error) {
 func (d *devServer) seen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.unread = true
+	d.unread, d.during = true, d.loading
 	d.gate.shut()
 }
 
 // changes is called when all that was saved together is there.
 func (d *devServer) changes(paths []string) {
+	if d.take(paths) {
+		go func() { _ = d.reload() }() // it logs what became of it
+	}
+}
+
+// take notes a change and says whether the application has to be loaded for it.
+func (d *devServer) take(paths []string) bool {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.unread = false
+	own, tired := d.writes.changed(paths, d.during, time.Now())
+	if tired {
+		d.front.log.Warn("files change each time the application is loaded; it is not loaded again for that (--reload-exclude)", "changed", d.writes.names())
+	}
+	if own {
+		if !d.loading {
+			d.gate.open()
+		}
+		return false
+	}
 	if slices.ContainsFunc(paths, d.readAhead) {
 		d.stale++
 	}
 	d.changed = append(d.changed, paths...)
 	slices.Sort(d.changed)
 	d.changed = slices.Compact(d.changed)
-	d.mu.Unlock()
-	go func() { _ = d.reload() }() // it logs what became of it
+	return true
 }
 
 // readAhead says whether a zygote that boots ahead of a change may have read the
@@ -256,6 +276,7 @@ func (d *devServer) begin() (attempt int, turn uint64, next *Settings, wait func
 	defer d.mu.Unlock()
 	d.gate.shut()
 	d.attempt++
+	d.loading = true
 	d.link.expect(d.attempt)
 	if d.front.settings().Chroot == "" {
 		// The folder may be another one by the same name. If it is gone, Python
@@ -288,7 +309,7 @@ func (d *devServer) settle(attempt int, err error, began time.Time) error {
 	if attempt != d.attempt {
 		return workers.ErrSuperseded
 	}
-	d.failure = failure
+	d.failure, d.loading = failure, false
 	d.watcher.Hungry(failure != nil)
 	d.watcher.Modules(d.link.modulesOf(attempt), failure == nil)
 	if attempt > 1 || failure != nil {

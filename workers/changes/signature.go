@@ -67,7 +67,7 @@ func (before signature) follow(path string) (now signature, changed bool) {
 	if !same && !young {
 		return now, true
 	}
-	content := sum(path)
+	content := Sum(path)
 	if young {
 		now.sum = content
 	}
@@ -84,7 +84,9 @@ func isYoung(changed time.Time) bool {
 
 var seed = maphash.MakeSeed()
 
-func sum(path string) uint64 {
+// Sum tells one content of a file from another, as far as its first MiB goes; 0: it
+// cannot be read. It is comparable within this process.
+func Sum(path string) uint64 {
 	file, err := os.Open(path)
 	if err != nil {
 		return 0
