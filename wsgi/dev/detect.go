@@ -84,7 +84,7 @@ func detectDjango(dir, manage, settings string) string {
 // detectObject finds what a module binds at its top level.
 func detectObject(text string) string {
 	for _, name := range objects {
-		bound := regexp.MustCompile(`(?m)^(?:` + name + `\s*(?::[^=\n]+)?=[^=]|(?:def|class)\s+` + name + `\b|(?:from|import)\b.*\b(?:import|as)\b.*\b` + name + `\b)`)
+		bound := regexp.MustCompile(`(?m)^(?:` + name + `\s*(?::[^=\n]+)?=[^=]|(?:def|class)\s+` + name + `\b|(?:from|import)\b[^#\n]*\b(?:import|as)\b[^#\n]*\b` + name + `\b)`)
 		if bound.MatchString(text) {
 			return name
 		}
@@ -94,7 +94,7 @@ func detectObject(text string) string {
 		if defined != nil && optional(defined[1]) {
 			return name + "()"
 		}
-		if regexp.MustCompile(`(?m)^from\b.*\bimport\b.*\b` + name + `\b`).MatchString(text) {
+		if regexp.MustCompile(`(?m)^from\b[^#\n]*\bimport\b[^#\n]*\b` + name + `\b`).MatchString(text) {
 			return name + "()"
 		}
 	}

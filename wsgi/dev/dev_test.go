@@ -353,6 +353,7 @@ func TestDetect_FindsTheApplication(t *testing.T) {
 		"Django's default":    {files: map[string]string{"manage.py": `os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site.settings.dev')`, "site/settings/dev.py": "from .base import *\n", "site/wsgi.py": "x"}, want: "site.wsgi:application"},
 		"Django's variable":   {files: map[string]string{"manage.py": "x", "other.py": "WSGI_APPLICATION = \"o.w.app\"\n"}, env: "other", want: "o.w:app"},
 		"another manage.py":   {files: map[string]string{"manage.py": "x", "app.py": "app = 1"}, want: "app:app"},
+		"a comment":           {files: map[string]string{"wsgi.py": "from shop import make  # the app\nfrom x import y  # not create_app\n"}},
 		"nothing":             {files: map[string]string{"x.py": "app = 1"}},
 		"main.py, make_app()": {files: map[string]string{"main.py": "def make_app(): pass"}, want: "main:make_app()"},
 	} {
