@@ -291,7 +291,8 @@ def _tell(message):
     if _socket_to_front is None:
         return False
     try:
-        _socket_to_front.send(json.dumps(message).encode("ascii"))
+        text = json.dumps(message, ensure_ascii=False)  # a datagram has its limits
+        _socket_to_front.send(text.encode("utf-8", "backslashreplace"))
     except OSError:
         return False
     return True
@@ -306,20 +307,47 @@ def _write(text):
 def tell_imported():
     """Tell the front what was imported since it was told last."""
     while _imported:
-        some = _imported[:256]
-        del _imported[:256]
+        some = []
+        try:
+            while len(some) < 256:
+                some.append(_imported.pop(0))  # another thread may import, too
+        except IndexError:
+            pass
         _tell({"kind": "modules", "files": some})
 
 
 def failed(error, text):
     """Tell the front why this process cannot serve."""
     tell_imported()
-    _tell({"kind": "failed", "error": _portrait(error, text)})
+    _tell_of(_portrait(error, text), {"kind": "failed"})
 
 
 def raised(error, text, request_id):
     """Tell the front what ended a request."""
-    _tell({"kind": "raised", "id": request_id, "error": _portrait(error, text)})
+    _tell_of(_portrait(error, text), {"kind": "raised", "id": request_id})
+
+
+def _tell_of(portrait, message):
+    """Tell the front of an exception, with as much source as one datagram takes."""
+    message["error"] = portrait
+    if _tell(message):
+        return
+    for fits in (
+        lambda frame, from_end: frame["own"],
+        lambda frame, from_end: from_end < 8,
+        lambda frame, from_end: False,
+    ):
+        for one in portrait["chain"]:
+            for from_end, frame in enumerate(reversed(one["frames"])):
+                if not fits(frame, from_end):
+                    frame["source"] = []
+                    frame["from"] = frame["to"] = 0
+        if _tell(message):
+            return
+    for one in portrait["chain"]:
+        one["message"] = one["message"][:256]
+    portrait["text"] = portrait["text"][-4096:]
+    _tell(message)
 
 
 def _portrait(error, text):

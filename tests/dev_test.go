@@ -387,6 +387,29 @@ func TestDev_ThePageMarksTheExpression(t *testing.T) {
 	}
 }
 
+// One datagram takes some 200 KB; what does not fit leaves out source, not frames.
+func TestDev_AHugeExceptionIsShown(t *testing.T) {
+	p := newProject(t)
+	var text strings.Builder
+	text.WriteString("def application(environ, start_response):\n    try:\n        step0()\n    except Exception as error:\n        raise ValueError('\\udcff' * 9000) from error\n")
+	comment := strings.Repeat("    # "+strings.Repeat("прим", 70)+"\n", 5)
+	for i := range 50 {
+		fmt.Fprintf(&text, "def step%d():\n%s    step%d()\n%s", i, comment, i+1, comment)
+	}
+	p.save("app.py", text.String())
+	var page struct {
+		Exceptions []struct{ Frames []struct{ Source []string } }
+	}
+	got := p.start().Ask("/", "Accept: application/json")
+	if err := json.Unmarshal([]byte(got.Body), &page); err != nil || len(page.Exceptions) != 2 {
+		t.Fatalf("GET / = %d %.300q (%v), want two exceptions", got.Status, got.Body, err)
+	}
+	frames := page.Exceptions[1].Frames
+	if len(frames) != 51 || len(frames[50].Source) == 0 {
+		t.Errorf("%d frames, want 51, the last with its source", len(frames))
+	}
+}
+
 func TestDev_WatchesAndExcludesWhatItIsTold(t *testing.T) {
 	p := newProject(t)
 	p.save("part.py", "import glob\nVERSION = ''.join(sorted(open(name).read() for name in glob.glob('conf/*/*.yml')))\n")

@@ -4,9 +4,9 @@ package main
 // The other side is embed/dev.py.
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -49,8 +49,10 @@ const mostRaised = 32
 // heardWithin is how long what was told before may take to be heard.
 const heardWithin = 500 * time.Millisecond
 
+// listenDevLink listens by a name that nobody can guess or has: abstract names are
+// shared by all that share a network namespace, where process ids may come twice.
 func listenDevLink(d *devServer) (*devLink, error) {
-	l := &devLink{dev: d, address: fmt.Sprintf("gowsgi/%d/dev", os.Getpid()), news: make(chan struct{}), attempts: map[int]*devAttempt{1: {}}}
+	l := &devLink{dev: d, address: "gowsgi/dev/" + rand.Text(), news: make(chan struct{}), attempts: map[int]*devAttempt{1: {}}}
 	var err error
 	l.listener, err = net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket", Name: "@" + l.address})
 	if err != nil {
