@@ -240,6 +240,19 @@ func TestInject_PutsTheScriptAtTheEndOfThePage(t *testing.T) {
 	}
 }
 
+func TestInject_APageThatIsShorterThanAnnouncedLooksLikeIt(t *testing.T) {
+	for _, length := range []int64{100, 2 << 20} {
+		c := &client{}
+		x := dev.NewLivereload().Inject(c, request("GET"))
+		_ = x.WriteHead(200, nil, header("Content-Type", "text/html"), length) // checked by others
+		_, _ = x.Write([]byte("<p>"))
+		_ = x.Flush()
+		if err := x.Finish(); err == nil || c.finished || !c.aborted || c.body != "<p>" {
+			t.Errorf("Finish() of 3 bytes of %d = %v; %q, finished: %t, aborted: %t; want it aborted", length, err, c.body, c.finished, c.aborted)
+		}
+	}
+}
+
 func TestInject_HoldsNothingOfAStreamBack(t *testing.T) {
 	c := &client{}
 	x := dev.NewLivereload().Inject(c, request("GET"))

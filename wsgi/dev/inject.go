@@ -4,6 +4,7 @@ package dev
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"gowsgi/environ"
@@ -46,9 +47,13 @@ type injection struct {
 	status int
 	reason []byte
 	fields []environ.Header
-	length int64
+	length int64 // the page's, as the application has announced it; -1: it has not
+	came   int64 // bytes of it
 	body   []byte
 }
+
+// errTooLittle is what an engine says of an answer whose length it was told.
+var errTooLittle = errors.New("answer: body is shorter than announced")
 
 // WriteHead implements wsgi.Exchange.
 func (i *injection) WriteHead(status int, reason []byte, fields []environ.Header, length int64) error {
@@ -56,11 +61,11 @@ func (i *injection) WriteHead(status int, reason []byte, fields []environ.Header
 	if status != 200 && status < 400 || !isPage(fields) || length == 0 {
 		return i.Exchange.WriteHead(status, reason, fields, length)
 	}
-	i.script = i.element
+	i.script, i.length, i.came = i.element, length, 0
 	if length < 0 || length > wholePage {
 		return i.Exchange.WriteHead(status, reason, unmeasured(fields), -1)
 	}
-	i.held, i.status, i.length = true, status, length
+	i.held, i.status = true, status
 	i.reason = bytes.Clone(reason)
 	i.fields = cloned(fields)
 	return nil
@@ -107,6 +112,7 @@ func cloned(fields []environ.Header) []environ.Header {
 
 // Write implements wsgi.Exchange.
 func (i *injection) Write(p []byte) (int, error) {
+	i.came += int64(len(p))
 	if i.held {
 		i.body = append(i.body, p...)
 		return len(p), nil
@@ -148,6 +154,9 @@ func (i *injection) Finish() error {
 		if err := i.whole(); err != nil {
 			return err
 		}
+	case i.script != nil && i.came < i.length:
+		i.Exchange.Abort() // it must not look complete
+		return errTooLittle
 	case i.script != nil:
 		if err := i.send(i.script); err != nil {
 			return err
