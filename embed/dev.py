@@ -390,7 +390,9 @@ def _portrait_of_one(error):
         frames[FRAMES // 2 : -FRAMES // 2] = []
     kind = type(error)
     name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__"):
+    if kind.__module__ == "_gowsgi_host":
+        name = "gowsgi"  # it says what it expected
+    elif kind.__module__ not in ("builtins", "__main__"):
         name = f"{kind.__module__}.{name}"
     return {"type": name, "message": message[:8192], "frames": frames}
 

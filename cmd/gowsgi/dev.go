@@ -352,7 +352,11 @@ func (d *devServer) prepare(after int) {
 func (d *devServer) report(why *dev.Failure, began time.Time) {
 	after := time.Since(began).Round(time.Millisecond)
 	if why != nil {
-		d.front.log.Error("the application cannot be loaded; the next change is tried at once", failure.Key, failure.CannotLoadChange, "reason", why.Title(), "changed", d.names())
+		about := []any{failure.Key, failure.CannotLoadChange, "reason", why.Title()}
+		if len(d.changed) > 0 {
+			about = append(about, "changed", d.names())
+		}
+		d.front.log.Error("the application cannot be loaded; the next change is tried at once", about...)
 		return
 	}
 	if len(d.changed) == 0 { // somebody has asked for it
