@@ -9,6 +9,7 @@ const (
 	TooManyFolders     Code = 164
 	ChangesPolled      Code = 165
 	NoTerminal         Code = 166
+	WrittenWhenLoaded  Code = 167
 )
 
 var development = []Page{
@@ -49,5 +50,12 @@ var development = []Page{
 		Code: NoTerminal, Title: "There is no terminal for the debugger", Exit: Continues,
 		Cause: "The application called breakpoint() and gowsgi was not started from a terminal, or lost it. The breakpoint is passed over.",
 		Do:    "start gowsgi dev in a terminal, in the foreground",
+	},
+	{
+		Code: WrittenWhenLoaded, Title: "Files change each time the application is loaded", Exit: Continues,
+		Cause: "The application writes a file that it is made of whenever it is loaded, each time with another content: a time of day, the number of a build. " +
+			"Loading it again for each such change would never end, so that after five times in a row it is not.",
+		Do:    "exclude the file",
+		Steps: []string{"  gowsgi dev --reload-exclude version.py"},
 	},
 }

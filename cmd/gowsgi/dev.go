@@ -219,7 +219,7 @@ func (d *devServer) take(paths []string) bool {
 	d.unread = false
 	own, tired := d.writes.changed(paths, d.during, time.Now())
 	if tired {
-		d.front.log.Warn("files change each time the application is loaded; it is not loaded again for that (--reload-exclude)", "changed", d.writes.names())
+		d.front.log.Warn("files change each time the application is loaded; it is not loaded again for that (--reload-exclude)", failure.Key, failure.WrittenWhenLoaded, "changed", d.writes.names())
 	}
 	if own {
 		if !d.loading {
