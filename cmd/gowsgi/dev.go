@@ -46,7 +46,8 @@ type devServer struct {
 	warm    []string // modules it has imported
 	stale   int      // how often such a zygote was of no use: what it had read changed
 	loading bool     // the newest attempt is under way
-	unread  bool     // a change was seen that no attempt has begun for yet
+	unread  bool     // a change was seen that has not been told yet
+	due     bool     // one was told that no attempt has begun for yet
 	during  bool     // it was seen while an attempt was under way
 	writes  devWrites
 	changed []string     // files since the application could be loaded
@@ -222,9 +223,7 @@ func (d *devServer) take(paths []string) bool {
 		d.front.log.Warn("files change each time the application is loaded; it is not loaded again for that (--reload-exclude)", failure.Key, failure.WrittenWhenLoaded, "changed", d.writes.names())
 	}
 	if own {
-		if !d.loading {
-			d.gate.open()
-		}
+		d.openGate()
 		return false
 	}
 	if slices.ContainsFunc(paths, d.readAhead) {
@@ -233,6 +232,7 @@ func (d *devServer) take(paths []string) bool {
 	d.changed = append(d.changed, paths...)
 	slices.Sort(d.changed)
 	d.changed = slices.Compact(d.changed)
+	d.due = true
 	return true
 }
 
@@ -276,7 +276,7 @@ func (d *devServer) begin() (attempt int, turn uint64, next *Settings, wait func
 	defer d.mu.Unlock()
 	d.gate.shut()
 	d.attempt++
-	d.loading = true
+	d.loading, d.due = true, false
 	d.link.expect(d.attempt)
 	if d.front.settings().Chroot == "" {
 		// The folder may be another one by the same name. If it is gone, Python
@@ -321,11 +321,17 @@ func (d *devServer) settle(attempt int, err error, began time.Time) error {
 	if d.livereload != nil {
 		d.livereload.Advance()
 	}
-	if !d.unread {
-		d.gate.open()
-	}
+	d.openGate()
 	time.AfterFunc(aheadAfter, func() { d.prepare(attempt) })
 	return err
+}
+
+// openGate lets requests through if workers have all that was saved, or it is known
+// why they cannot. It is called with mu held.
+func (d *devServer) openGate() {
+	if !d.loading && !d.due && !d.unread {
+		d.gate.open()
+	}
 }
 
 // aheadAfter leaves the processor to the first requests.

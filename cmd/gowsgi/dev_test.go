@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -98,4 +100,33 @@ func TestGate_LetsThroughWhatWaits(t *testing.T) {
 	g.remove()
 	g.shut()
 	g.wait()
+}
+
+// An earlier attempt may end between the telling of a change and the beginning of
+// its own attempt.
+func TestDev_RequestsWaitForAnAttemptThatHasYetToBegin(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "app.py")
+	if err := os.WriteFile(file, []byte("1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &devServer{folder: t.TempDir()}
+	isShut := func() bool { return d.gate.opened != nil }
+	d.seen()
+	if !d.take([]string{file}) {
+		t.Fatal("take(a change) = false, want an attempt")
+	}
+	if d.openGate(); !isShut() {
+		t.Error("the gate is open, want it shut until the attempt has ended")
+	}
+	d.seen()
+	if d.take([]string{file}) {
+		t.Error("take(the same, written again at once) = true, want no attempt")
+	}
+	if !isShut() {
+		t.Error("the gate is open after a change that asks for nothing, want it shut as before")
+	}
+	d.due = false // the attempt has begun, and ended
+	if d.openGate(); isShut() {
+		t.Error("the gate is shut, want it open when there is nothing to wait for")
+	}
 }
