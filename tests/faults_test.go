@@ -274,45 +274,54 @@ func (g *gate) ask(s *Server, n int) <-chan *Response {
 }
 
 // --max-queue: the pool takes what fits its seats and the queue; the rest get
-// 503 at once, with a time to come back. Nothing here depends on time.
+// 503 at once, with a time to come back. How many are laid out ahead follows the
+// pace of the requests, so there are bounds for what is accepted and no number.
 func TestFaults_MaxQueueRefusesTheRest(t *testing.T) {
-	const threads, queue, asked = 2, 6, 30
-	const ahead = 7 // before the pace is known: usualAhead in workers/pace.go
+	const threads, queue, asked = 2, 6, 40
+	const least, most = threads + 3 + queue, threads + 15 + queue // see workers/pace.go
 	access := filepath.Join(t.TempDir(), "access.log")
 	s := Start(t, "misbehave.gated", "--threads", strconv.Itoa(threads), "--max-queue", strconv.Itoa(queue), "--access-logfile", access)
 	g := newGate(t)
 	answers := g.ask(s, asked)
-	const accepted = threads + ahead + queue
-	for range asked - accepted {
-		r := awaitValue(t, answers, "a refusal")
-		if r.Line() != "503 Service Unavailable" || r.Value("Retry-After") != "1" {
-			t.Errorf("GET with a full queue = %s, Retry-After %q; want 503 and 1", r.Line(), r.Value("Retry-After"))
+	refused, passed := 0, 0
+	count := func(r *Response) {
+		switch {
+		case r.Line() == "503 Service Unavailable" && r.Value("Retry-After") == "1":
+			refused++
+		case r.Status == 200 && r.Body == "passed\n":
+			passed++
+		default:
+			t.Errorf("GET with a full queue = %s %q, Retry-After %q; want passed, or 503 and 1", r.Line(), r.Body, r.Value("Retry-After"))
 		}
 	}
-	if len(answers) != 0 {
-		t.Errorf("more than %d of %d requests were answered before the gate opened", asked-accepted, asked)
+	for range asked - most {
+		count(awaitValue(t, answers, "a refusal"))
+	}
+	if passed > 0 {
+		t.Errorf("%d requests were answered before the gate opened", passed)
 	}
 	g.lift(t)
-	for range accepted {
-		if r := awaitValue(t, answers, "an answer"); r.Body != "passed\n" {
-			t.Errorf("GET of an accepted request = %s %q, want passed", r.Line(), r.Body)
-		}
+	for range most {
+		count(awaitValue(t, answers, "an answer"))
 	}
-	refused := 0
+	if passed < least {
+		t.Errorf("%d of %d requests passed, want at least %d", passed, asked, least)
+	}
+	told := 0
 	await(t, "every refusal in the log", func() bool {
-		refused = 0
+		told = 0
 		for _, m := range regexp.MustCompile(`queue is full .*requests=(\d+)`).FindAllStringSubmatch(strings.Join(s.Log(), "\n"), -1) {
 			n, _ := strconv.Atoi(m[1])
-			refused += n
+			told += n
 		}
-		return refused >= asked-accepted
+		return told >= refused
 	})
-	if refused != asked-accepted {
-		t.Errorf("the log tells of %d refused requests, want %d", refused, asked-accepted)
+	if told != refused {
+		t.Errorf("the log tells of %d refused requests, want %d", told, refused)
 	}
 	await(t, "the access log", func() bool {
 		text, _ := os.ReadFile(access)
-		return strings.Count(string(text), `" 503 `) == asked-accepted && strings.Count(string(text), `" 200 `) == accepted
+		return strings.Count(string(text), `" 503 `) == refused && strings.Count(string(text), `" 200 `) == passed
 	})
 }
 
