@@ -623,6 +623,26 @@ func (term *terminal) enter(text string) {
 	}
 }
 
+// awaitReader waits until the program that has the terminal sleeps, which is when it
+// reads. It shows its prompt before: readline loses a Ctrl-C that comes in between, for
+// its select finds nothing to read, and nothing interrupts it any more.
+func (term *terminal) awaitReader() {
+	term.t.Helper()
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		group, err := unix.IoctlGetInt(int(term.pty.Fd()), unix.TIOCGPGRP)
+		if err != nil {
+			term.t.Fatalf("whose the terminal is: %v", err)
+		}
+		reader, ok := readProcess(group)
+		if ok && reader.State == 'S' {
+			return
+		}
+		if time.Now().After(late) {
+			term.t.Fatalf("process %d has the terminal: state = %q, want S", group, reader.State)
+		}
+	}
+}
+
 // leave stops gowsgi as a person does, and returns what was shown until it ended.
 func (term *terminal) leave() string {
 	term.t.Helper()
@@ -674,6 +694,7 @@ func TestDev_BreakpointHasTheTerminal(t *testing.T) {
 	term.expect("(Pdb) ")
 	term.enter("answer = 43\n")
 	term.expect("(Pdb) ")
+	term.awaitReader()
 	term.enter("\x03") // for the debugger, not for the server
 	term.expect("KeyboardInterrupt")
 	term.expect("(Pdb) ")
