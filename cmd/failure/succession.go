@@ -50,7 +50,7 @@ var succession = []Page{
 	{
 		Code: NotReady, Title: "The server is not ready", Exit: ExitUnexpected,
 		Cause: "gowsgi healthcheck asked the running server, and it does not answer at its address, or says that it is starting, stopping or has no worker. " +
-			"It asks where the settings that it is given, or finds, say that the server listens.",
+			"It asks where the settings that it is given, or finds, say that the server listens; where they turn health checks off, or name no address, there is nothing to ask.",
 		Do: "see the server's log; give healthcheck the same flags, variables and folder as the server",
 	},
 	{

@@ -155,11 +155,11 @@ func (s *Settings) readyTarget(rest []string) (*target, error) {
 			return t, t.aimAt(arg, s)
 		}
 		if strings.Contains(arg, "://") {
-			return nil, fmt.Errorf("%q: no such URL can be asked (want http:// or https://)", arg)
+			return nil, failure.Errorf(failure.BadValue, "%q: no such URL can be asked (want http:// or https://)", arg)
 		}
 	}
 	if s.HealthPath == nil {
-		return nil, fmt.Errorf("%s: the server answers no health checks; give a URL to ask instead", s.Origins["health-path"])
+		return nil, failure.Errorf(failure.NotReady, "%s: the server answers no health checks; give a URL to ask instead", s.Origins["health-path"])
 	}
 	b, err := s.bestBind()
 	if err != nil {
@@ -190,7 +190,7 @@ func (t *target) aimAt(text string, s *Settings) (err error) {
 	}
 	number, err := parseNumber(port, 1, 65535)
 	if err != nil {
-		return fmt.Errorf("%q: port %w", text, err)
+		return failure.Errorf(failure.BadValue, "%q: port %w", text, err)
 	}
 	t.bind = Bind{Host: t.url.Hostname(), Port: number}
 	t.anyName = t.bind.isLocal()
@@ -207,15 +207,15 @@ func (s *Settings) bestBind() (Bind, error) {
 		}
 	}
 	if len(reached) == 0 {
-		return Bind{}, fmt.Errorf("at %s health checks are not answered unless asked for: set GOWSGI_HEALTH_PATH=/- for the server, too", s.Binds[0])
+		return Bind{}, failure.Errorf(failure.NotReady, "at %s health checks are not answered unless asked for: set GOWSGI_HEALTH_PATH=/- for the server, too", s.Binds[0])
 	}
 	reached = slices.DeleteFunc(reached, func(b Bind) bool { return b.Systemd || b.FD != 0 || b.Path == "" && b.Port == 0 })
 	if len(reached) == 0 {
-		return Bind{}, fmt.Errorf("the settings do not say where %s is; give a URL", s.Binds[0])
+		return Bind{}, failure.Errorf(failure.NotReady, "the settings do not say where %s is; give a URL", s.Binds[0])
 	}
 	best := max(0, slices.IndexFunc(reached, func(b Bind) bool { return !s.underTLS(b) }))
 	if s.underTLS(reached[best]) && s.CertReqs == tls.RequireAndVerifyClientCert {
-		return Bind{}, fmt.Errorf("at %s clients need a certificate (%s), and the health check has none: let the server listen at a unix socket or at http://127.0.0.1, too", reached[best], s.Origins["cert-reqs"])
+		return Bind{}, failure.Errorf(failure.NotReady, "at %s clients need a certificate (%s), and the health check has none: let the server listen at a unix socket or at http://127.0.0.1, too", reached[best], s.Origins["cert-reqs"])
 	}
 	return reached[best].dialable(), nil
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gowsgi/cmd/failure"
 )
 
 func TestHealthcheck_AsksWhereTheServerListens(t *testing.T) {
@@ -42,9 +44,12 @@ func TestHealthcheck_AsksWhereTheServerListens(t *testing.T) {
 		"-b 127.0.0.1:0":       "give a URL",
 		"--certfile c --ca-certs c --cert-reqs required -b 127.0.0.1:1": "clients need a certificate (--cert-reqs)",
 		"http://127.0.0.1:99999/": "port out of range",
+		"ftp://127.0.0.1/":        "no such URL",
 	} {
 		if got, err := aim(t, line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("gowsgi healthcheck %s: asks %v, %v, want an error with %q", line, got, err, want)
+		} else if failure.Of(err, failure.Unexpected) == failure.Unexpected {
+			t.Errorf("gowsgi healthcheck %s: %v has no code of its own, want one that says what to do", line, err)
 		}
 	}
 }
