@@ -350,6 +350,18 @@ func TestDev_StartsWithBrokenCode(t *testing.T) {
 	wantBody(t, s, "/", "v1")
 }
 
+// Code that takes its process with it is broken code, too.
+func TestDev_StartsWithCodeThatCrashes(t *testing.T) {
+	p := newProject(t)
+	p.save("part.py", "import ctypes\nctypes.string_at(0)\n")
+	s := p.start("app:application")
+	if got := s.Ask("/"); got.Status != 500 || !strings.Contains(got.Body, "killed by SIGSEGV") {
+		t.Errorf("GET / = %d %q, want to read of the crash", got.Status, got.Body)
+	}
+	p.version("part.py", "v1")
+	wantBody(t, s, "/", "v1")
+}
+
 func TestDev_AnExceptionIsShownToTheDeveloperAlone(t *testing.T) {
 	p := newProject(t)
 	for _, c := range []struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -239,6 +240,21 @@ func setBacklog(listener syscall.Conn, backlog int) error {
 	err = raw.Control(func(fd uintptr) { failed = unix.Listen(int(fd), backlog) })
 	if err = errors.Join(err, failed); err != nil {
 		return fmt.Errorf("set the backlog to %d: %w", backlog, err)
+	}
+	return nil
+}
+
+// settleBinds refuses an address that is given twice: to the kernel the second is
+// in use, by this very process.
+func (s *Settings) settleBinds() error {
+	seen := make(map[Bind]bool)
+	for _, b := range slices.Concat(s.Binds, s.Redirects) {
+		where := b
+		where.Scheme = ""
+		if seen[where] && where != (Bind{Host: b.Host}) { // port 0 is another one each time
+			return fmt.Errorf("%s: %s is there twice", s.Origins["bind"], b)
+		}
+		seen[where] = true
 	}
 	return nil
 }

@@ -183,10 +183,11 @@ func (w warnings) WithGroup(name string) slog.Handler {
 }
 
 // survives says whether the server goes on although the application could not be
-// loaded: it may be mended.
+// loaded: it may be mended, also one that crashed or left. A Python that does not
+// start is not mended by a save.
 func (d *devServer) survives(pool *workers.Pool, err error) bool {
 	var boot *workers.BootError
-	return d != nil && pool != nil && errors.As(err, &boot) && (boot.Code == failure.ExitImport || boot.Code == failure.ExitApplication)
+	return d != nil && pool != nil && errors.As(err, &boot) && boot.Code != failure.ExitInterpreter
 }
 
 // started: the pool is there; err says why it has no workers.
@@ -296,12 +297,14 @@ func (d *devServer) settle(attempt int, err error, began time.Time) error {
 	}
 	var failure *dev.Failure
 	if err != nil {
+		reason := err.Error()
 		var boot *workers.BootError
 		if errors.As(err, &boot) {
+			reason = boot.Reason
 			failure = d.link.failureOf(attempt)
 		}
 		if failure == nil {
-			failure = dev.Unexplained("The application cannot be loaded", err.Error())
+			failure = dev.Unexplained(reason, reason)
 		}
 	}
 	d.mu.Lock()

@@ -197,6 +197,8 @@ func TestCommandLine_RefusesInOneLine(t *testing.T) {
 		"-e A a":                          `--env "A": no value (want NAME=VALUE)`,
 		"-e =1 a":                         `--env "=1": no name (want NAME=VALUE)`,
 		"--preload=perhaps a":             `--preload "perhaps": neither true nor false`,
+		"-b :1 -b http://:1 a":            `--bind: http://[::]:1 is there twice`,
+		"-b unix:/s,unix:/s a":            `--bind: unix:/s is there twice`,
 		"-b :1,nowhere a":                 `--bind ":1,nowhere": "nowhere": no port (` + bindForms + `)`,
 		"-b , a":                          `--bind: no address given`,
 		"--socket-mode 888 a":             `--socket-mode "888": not permissions (want octal digits, 1 to 777, such as 660)`,

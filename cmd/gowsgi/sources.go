@@ -167,6 +167,9 @@ func (said sayings) settled() (*Settings, error) {
 	if len(settings.Binds) == 0 {
 		return nil, failure.Errorf(failure.SettingsContradict, "%s: no address given", settings.Origins["bind"])
 	}
+	if err := settings.settleBinds(); err != nil {
+		return nil, failure.Errorf(failure.SettingsContradict, "%w", err)
+	}
 	bounds := processResources()
 	if !settings.Reload { // a development server serves one person
 		settings.limitWorkers(bounds)

@@ -92,6 +92,9 @@ def golang(release):
         "GOTOOLCHAIN": "local",
     }
     os.makedirs(modules, exist_ok=True)
+    # Here, where the machine's certificates and settings count: a registry may be
+    # behind a proxy that an image made of Debian's packages does not trust.
+    output("go", "mod", "download", cwd=TOP)
     mounts = [
         (goroot, "/usr/local/go", "ro"),
         (modules, "/go/pkg/mod", "rw"),
