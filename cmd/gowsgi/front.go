@@ -68,9 +68,10 @@ type front struct {
 
 // Sizes of a worker's shared memory. Only what is touched uses memory.
 const (
-	bodyRing  = 1 << 20   // of a streamed body: in a small ring front and worker wait for each other more
-	replyRing = 256 << 10 // also the largest response head
-	faultArea = 64 << 10  // of a traceback
+	wholeBody    = 1 << 20   // of a body that is complete before the call
+	streamedBody = 512 << 10 // of one that comes meanwhile: more does not stay in the processor's cache
+	replyRing    = 1 << 20   // also the largest response head
+	faultArea    = 64 << 10  // of a traceback
 )
 
 // thisBinary is this very file, even when another has taken its place on disk
@@ -427,6 +428,14 @@ func (s *Settings) callLimits() workers.Limits {
 	}
 }
 
+// bodyRoom is how much of a request's body is in shared memory at a time.
+func (s *Settings) bodyRoom() int {
+	if s.RequestBuffering {
+		return wholeBody
+	}
+	return streamedBody
+}
+
 // plan says what a generation of workers is made of by these settings.
 func (f *front) plan(s *Settings) (workers.Plan, error) {
 	settings, err := f.zygoteSettings(s)
@@ -443,7 +452,7 @@ func (f *front) plan(s *Settings) (workers.Plan, error) {
 			Threads: s.Threads,
 			Slots:   min(s.Threads+workers.MostAhead, channel.MaxSlots),
 			Environ: f.roomiest,
-			Body:    bodyRing,
+			Body:    s.bodyRoom(),
 			Reply:   replyRing,
 			Fault:   faultArea,
 		},
