@@ -339,27 +339,23 @@ func TestDev_BrokenCodeGetsAPageUntilItIsMended(t *testing.T) {
 	wantBody(t, s, "/", "v1")
 }
 
-func TestDev_StartsWithBrokenCode(t *testing.T) {
-	p := newProject(t)
-	p.save("part.py", "VERSION = \n")
-	s := p.start("app:application")
-	if got := s.Ask("/"); got.Status != 500 || !strings.Contains(got.Body, "SyntaxError") {
-		t.Errorf("GET / = %d %q, want the syntax error", got.Status, got.Body)
-	}
-	p.version("part.py", "v1")
-	wantBody(t, s, "/", "v1")
-}
-
 // Code that takes its process with it is broken code, too.
-func TestDev_StartsWithCodeThatCrashes(t *testing.T) {
-	p := newProject(t)
-	p.save("part.py", "import ctypes\nctypes.string_at(0)\n")
-	s := p.start("app:application")
-	if got := s.Ask("/"); got.Status != 500 || !strings.Contains(got.Body, "killed by SIGSEGV") {
-		t.Errorf("GET / = %d %q, want to read of the crash", got.Status, got.Body)
+func TestDev_StartsWithBrokenCode(t *testing.T) {
+	for code, want := range map[string]string{
+		"VERSION = \n":                         "SyntaxError",
+		"import ctypes\nctypes.string_at(0)\n": "killed by SIGSEGV",
+		"import os\nos._exit(7)\n":             "status 7",
+	} {
+		p := newProject(t)
+		p.save("part.py", code)
+		s := p.start("app:application")
+		if got := s.Ask("/"); got.Status != 500 || !strings.Contains(got.Body, want) {
+			t.Errorf("GET / with %q = %d %q, want it to tell of %s", code, got.Status, got.Body, want)
+		}
+		p.version("part.py", "v1")
+		wantBody(t, s, "/", "v1")
+		s.Stop()
 	}
-	p.version("part.py", "v1")
-	wantBody(t, s, "/", "v1")
 }
 
 func TestDev_AnExceptionIsShownToTheDeveloperAlone(t *testing.T) {

@@ -355,7 +355,14 @@ func TestReload_ALaterOneTakesThePlaceOfAnEarlier(t *testing.T) {
 		app.version(n)
 		s.Signal(unix.SIGHUP)
 	}
-	if code, said := s.reload(); code != 0 {
+	code, said := s.reload()
+	for range 20 { // a hangup that was still on its way takes the command's place, too
+		if !strings.Contains(said, "another reload has begun") {
+			break
+		}
+		code, said = s.reload()
+	}
+	if code != 0 {
 		t.Errorf("reload = exit code %d, %q, want 0", code, said)
 	}
 	l.more(50)
