@@ -126,21 +126,21 @@ def root(suite, packages):
         command += SLIM
         if packages:
             command.append("--include=" + ",".join(packages))
-        subprocess.run([*command, suite, folder, mirror()], check=True)
+        subprocess.run([*command, suite, folder, *mirror()], check=True)
         os.chmod(folder, 0o755)
 
     return layer(name, make)
 
 
 def mirror():
-    """Where this machine's apt gets Debian from."""
+    """The URL this machine's apt gets Debian from, in a list; [] if it does not say."""
     fields = ["$(REPO_URI)", "$(RELEASE)", "$(COMPONENT)", "$(ORIGIN)"]
     command = ["apt-get", "indextargets", "--format", " ".join(fields)]
     for line in output(*command, "Created-By: Packages").splitlines():
         uri, _, component, origin = (line + "   ").split(" ")[:4]
         if origin == "Debian" and component == "main" and "security" not in uri:
-            return uri
-    return "http://deb.debian.org/debian"
+            return [uri]
+    return []
 
 
 def key(*what):
