@@ -224,7 +224,7 @@ func (x *Exchange) appendFraming(b []byte, length int64) []byte {
 // where its next request would start cannot be told (RFC 9110 §10.1.1). And a body that nobody may read is
 // too much to drop when it is large: better said now than found out by the next request.
 func (x *Exchange) appendConnection(b []byte) []byte {
-	if x.c.srv.parting.Load() || x.c.srv.closing.Load() || x.expects || !x.body.manageable.Load() {
+	if x.c.srv.parting.Load() || x.expects || !x.body.manageable.Load() {
 		x.keep, x.expects = false, false
 	}
 	switch {

@@ -81,7 +81,7 @@ type Server struct {
 	rules   atomic.Pointer[rules]
 	log     *slog.Logger
 	parting atomic.Bool // every answer is its connection's last
-	closing atomic.Bool // no new connections, and every answer is its connection's last
+	closing atomic.Bool // no new connections
 	hasty   atomic.Bool // connections end where they would wait for another request
 
 	dismissing atomic.Int32 // connections that are turned away just now
@@ -280,6 +280,7 @@ func (s *Server) Close() {
 
 // stop closes the listeners. s.mu is held.
 func (s *Server) stop() {
+	s.parting.Store(true)
 	s.closing.Store(true)
 	for l := range s.listeners {
 		_ = l.Close()
