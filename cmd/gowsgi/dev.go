@@ -574,8 +574,8 @@ func (d *devServer) warnOfReach(log *slog.Logger, sockets []*socket) {
 		return
 	}
 	for _, s := range sockets {
-		if bind := s.address(); !strings.Contains(bind, "//127.") && !strings.Contains(bind, "//[::1]") && !strings.Contains(bind, "//localhost") && !strings.HasPrefix(bind, "unix:") {
-			log.Warn(fmt.Sprintf("a development server shows its code to whoever can reach %s", bind), failure.Key, failure.CodeShown)
+		if !s.isLocal() {
+			log.Warn(fmt.Sprintf("a development server shows its code to whoever can reach %s", s.address()), failure.Key, failure.CodeShown)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (f *front) newProbes(s *Settings) *probes {
 		accepts:    func() bool { return f.accepts(s) },
 	}
 	for _, socket := range f.sockets {
-		if tcp, ok := socket.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		if tcp, ok := socket.Addr().(*net.TCPAddr); ok && socket.isLocal() {
 			p.loopback = append(p.loopback, tcp.String())
 		}
 	}

@@ -173,6 +173,12 @@ func (s *socket) address() string {
 	return b.String()
 }
 
+// isLocal: only this machine reaches s. Bind.isLocal says it of a setting.
+func (s *socket) isLocal() bool {
+	tcp, ok := s.Addr().(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
 // serveSocket serves what comes through s until the server stops.
 func (f *front) serveSocket(s *socket) error {
 	l := f.behindProxy(s)
